@@ -1,0 +1,1 @@
+"""An independent, naive statement of the rules of a sequence, to hold the fast paths against."""
