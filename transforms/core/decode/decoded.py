@@ -1,0 +1,192 @@
+"""S1: fetched records decoded: observations, rejects, and counts of what was left out."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.fetched import Columns, Damaged, Fetched, Origin, Texts
+from schemas.outputs import REJECTED
+from transforms.core.arrays import Ints
+from transforms.core.decode.fields import field_of
+from transforms.core.decode.json_table import table_of
+from transforms.core.decode.plan import Plan
+from transforms.core.decode.raw import raw_of_row
+from transforms.core.decode.record import Names, Row, observe
+from transforms.core.decode.reject import Reason, Rejected
+from transforms.core.decode.strict_json import record_of
+from transforms.core.decode.table import observe_table
+from transforms.core.decode.typed import json_columns, json_value
+from transforms.core.decode.values import found
+
+_ONE_BY_ONE = 64
+
+
+@dataclass
+class Decoded:
+    """What one batch of a source gave.
+
+    `rows` are of `arrival_schema`, without `raw`; `place` [rows] is where each stands in the
+    batch. `rejected` are rows of REJECTED. `dropped` counts values of numerical fields by path.
+    """
+
+    rows: pa.Table
+    place: Ints
+    rejected: pa.Table
+    names: Names = field(default_factory=dict)
+    filtered: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+def decoded(fetched: Fetched, plan: Plan) -> Decoded:
+    """Decodes one batch of the plan's source."""
+    work = _Work(plan)
+    if isinstance(fetched, Damaged):
+        work.reject(
+            fetched.raw, fetched.origin, 0, Rejected(Reason(fetched.reason), fetched.detail)
+        )
+    elif isinstance(fetched, Columns):
+        work.columns(fetched)
+    else:
+        work.texts(fetched)
+    return work.done(fetched.origin)
+
+
+@dataclass
+class _Work:
+    """One batch being decoded."""
+
+    plan: Plan
+    parts: list[tuple[pa.Table, Ints]] = field(default_factory=list)
+    slow: list[tuple[int, Row]] = field(default_factory=list)
+    rejects: list[Row] = field(default_factory=list)
+    names: Names = field(default_factory=dict)
+    filtered: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def texts(self, fetched: Texts) -> None:
+        """JSON texts: those of a bearable size as tables as far as possible."""
+        limit, texts = self.plan.spec.limits.record_bytes, fetched.texts
+        sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+        for place in np.flatnonzero(sizes > limit).tolist():
+            detail = f"{sizes[place]} bytes; limits.record_bytes allows {limit}"
+            self.reject(texts[place], fetched.origin, place, Rejected(Reason.TOO_LARGE, detail))
+        self._piece(fetched, np.flatnonzero(sizes <= limit))
+
+    def _piece(self, fetched: Texts, places: Ints) -> None:
+        """Reads a piece as a table, or in halves, down to a few records that go one by one."""
+        if not len(places):
+            return
+        texts = [fetched.texts[place] for place in places.tolist()]
+        table = table_of(texts, list(self.plan.fields.values()))
+        if table is not None:
+            doubtful = self._table(table, fetched.origin, places)
+            self._one_by_one(fetched, places[doubtful])
+        elif len(places) <= _ONE_BY_ONE:
+            self._one_by_one(fetched, places)
+        else:
+            half = len(places) // 2
+            self._piece(fetched, places[:half])
+            self._piece(fetched, places[half:])
+
+    def columns(self, fetched: Columns) -> None:
+        """Columns: as they are, and the doubtful records of them one by one."""
+        unit = self.plan.source.time.unit
+        every = np.arange(fetched.table.num_rows)
+        doubtful = self._table(json_columns(fetched.table, unit), fetched.origin, every)
+        records = fetched.table.take(doubtful).to_pylist()
+        for place, record in zip(doubtful.tolist(), records, strict=True):
+            try:
+                self._observe(json_value(record, unit), fetched.origin, place)
+            except Rejected as rejected:
+                self.reject(raw_of_row(fetched, place), fetched.origin, place, rejected)
+
+    def _table(self, table: pa.Table, origin: Origin, places: Ints) -> Ints:
+        """Takes the certain rows of a table and returns the others' indices in it."""
+        timestamp = None if origin.timestamp is None else origin.timestamp[places]
+        mapped = observe_table(table, self.plan, timestamp)
+        self.parts.append((mapped.rows, places[mapped.place]))
+        self.names |= mapped.names
+        self.filtered += mapped.filtered
+        for path in self.plan.source.dropped:
+            there = field_of(table, self.plan.fields[path]).present
+            self.dropped[path] += int(there[mapped.place].sum())
+        return mapped.doubtful
+
+    def _one_by_one(self, fetched: Texts, places: Ints) -> None:
+        for place in places.tolist():
+            try:
+                self._observe(record_of(fetched.texts[place]), fetched.origin, place)
+            except Rejected as rejected:
+                self.reject(fetched.texts[place], fetched.origin, place, rejected)
+
+    def _observe(self, record: Row, origin: Origin, place: int) -> None:
+        timestamp = None if origin.timestamp is None else int(origin.timestamp[place])
+        row = observe(record, self.plan, timestamp, self.names)
+        if row is None:
+            self.filtered += 1
+            return
+        self.slow.append((place, row))
+        for path in self.plan.source.dropped:
+            self.dropped[path] += found(record, self.plan.fields[path]) is not None
+
+    def reject(self, raw: bytes, origin: Origin, place: int, why: Rejected) -> None:
+        """Keeps a rejected record with its reason."""
+        self.rejects.append(
+            {
+                "source": self.plan.name,
+                "partition": _at(origin.partition, place),
+                "offset": _at(origin.offset, place),
+                "file": origin.file,
+                "line": _at(origin.line, place),
+                "raw": raw,
+                "reason": str(why.reason),
+                "detail": why.detail,
+                "event_time": why.event_time,
+            }
+        )
+
+    def done(self, origin: Origin) -> Decoded:
+        """All that the batch gave."""
+        rows, place = _in_one(self.parts, self.slow, self.plan)
+        return Decoded(
+            _placed(rows, origin, place),
+            place,
+            pa.Table.from_pylist(self.rejects, schema=REJECTED),
+            self.names,
+            self.filtered,
+            self.dropped,
+            Counter(reject["reason"] for reject in self.rejects),
+        )
+
+
+def _in_one(
+    parts: Sequence[tuple[pa.Table, Ints]], slow: Iterable[tuple[int, Row]], plan: Plan
+) -> tuple[pa.Table, Ints]:
+    """All rows in the order of their places."""
+    slow = list(slow)
+    tables = [table for table, _ in parts]
+    tables.append(pa.Table.from_pylist([row for _, row in slow], schema=plan.schema))
+    places = [place for _, place in parts] + [np.array([p for p, _ in slow], np.int64)]
+    rows, place = pa.concat_tables(tables), np.concatenate(places)
+    if len(parts) == 1 and not slow:
+        return rows, place
+    order = np.argsort(place, kind="stable")
+    return rows.take(order), place[order]
+
+
+def _placed(rows: pa.Table, origin: Origin, place: Ints) -> pa.Table:
+    """The rows with their partition and offset, where they came from Kafka."""
+    for name, numbers in (("partition", origin.partition), ("offset", origin.offset)):
+        if numbers is not None:
+            at = rows.schema.get_field_index(name)
+            kind = rows.schema.field(at)
+            rows = rows.set_column(at, kind, pa.array(numbers[place], kind.type))
+    return rows
+
+
+def _at(numbers: Ints | None, place: int) -> int | None:
+    return None if numbers is None else int(numbers[place])

@@ -1,0 +1,27 @@
+"""What is kept of a record that is rejected or late: its bytes as they came."""
+
+from io import BytesIO
+
+import pyarrow as pa
+
+from schemas.fetched import Columns, Damaged, Fetched, Texts
+
+
+def raw_of(fetched: Fetched, place: int) -> bytes:
+    """The raw bytes of one record of a batch."""
+    if isinstance(fetched, Texts):
+        return fetched.texts[place]
+    if isinstance(fetched, Damaged):
+        return fetched.raw
+    return raw_of_row(fetched, place)
+
+
+def raw_of_row(columns: Columns, place: int) -> bytes:
+    """A row's line where the format has lines, else an Arrow IPC stream of that one row."""
+    if columns.raw is not None:
+        return columns.raw[place]
+    row = columns.table.take([place])  # a slice would be written with the values of all rows
+    out = BytesIO()
+    with pa.ipc.new_stream(out, row.schema) as writer:
+        writer.write_table(row)
+    return out.getvalue()

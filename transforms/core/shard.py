@@ -1,0 +1,91 @@
+"""A shard's firing as a whole: what waits and what is held, through `cut`, and back."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.spec import Spec
+from transforms.core.archive import Archive, Bag, Sizes
+from transforms.core.arrays import ints
+from transforms.core.cut import Tally, cut
+from transforms.core.ledger import empty_ledger, forgotten_before
+from transforms.core.waiting import due, next_due
+
+EVER = 1 << 61
+"""The time up to which everything is final at the end of bounded input."""
+
+
+@dataclass
+class Held:
+    """What a shard holds between firings beside its archive: the ledger of its users, the next
+    free slot, the time up to which its observations were final, and the archive's sizes."""
+
+    ledger: pa.Table = field(default_factory=empty_ledger)
+    next_slot: int = 0
+    final: int = -EVER
+    sizes: Sizes = field(default_factory=Sizes)
+
+    def to_batch(self) -> pa.RecordBatch:
+        """One chunk of the ledger with all else in its metadata."""
+        numbers = {"next_slot": self.next_slot, "final": self.final, "sizes": self.sizes.as_dict()}
+        table = self.ledger.replace_schema_metadata({"phia-held": json.dumps(numbers)})
+        batches = table.combine_chunks().to_batches()
+        return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+    @classmethod
+    def from_batch(cls, batch: pa.RecordBatch) -> "Held":
+        """The inverse of `to_batch`."""
+        numbers = json.loads(batch.schema.metadata[b"phia-held"])
+        ledger = pa.Table.from_batches([batch]).replace_schema_metadata(None)
+        return cls(ledger, numbers["next_slot"], numbers["final"], Sizes(**numbers["sizes"]))
+
+
+@dataclass(frozen=True)
+class Fired:
+    """What a firing leaves: the observations that wait on, and when the next may be due."""
+
+    waiting: pa.Table
+    next_due: int
+    tombstones: pa.Table
+    tally: Tally | None
+
+
+@dataclass
+class Shard:
+    """One shard: `held` and the bags of its archive. `fire` changes both."""
+
+    spec: Spec
+    held: Held
+    recent: Bag
+    cells: list[Bag]
+    last: Fired | None = None
+
+    def fire(self, rows: pa.Table, final: int) -> Iterator[pa.RecordBatch]:
+        """Gives the sequences of what is complete when all up to `final` is final.
+
+        The sequences are to be consumed; after them `last` has what else there is.
+        """
+        ready = due(rows, self.spec, final)
+        waiting = rows.filter(pa.array(~ready))
+        held = self.held
+        held.final = max(held.final, final)
+        archive = Archive(self.spec, self.recent, self.cells, held.sizes)
+        ready_rows = rows.filter(pa.array(ready))
+        done = cut(ready_rows, final, held.ledger, held.next_slot, self.spec, archive.recall)
+        yield from done.sequences
+        waiting = pa.concat_tables([waiting, done.waiting]).combine_chunks()
+        held.ledger = self._within_retention(done.ledger, waiting["user"], final)
+        held.next_slot = done.next_slot
+        if final < EVER:
+            archive.forget(np.sort(done.gone))
+            archive.append(done.contents, np.sort(ints(held.ledger["slot"])))
+        self.last = Fired(waiting, next_due(waiting, self.spec), done.tombstones, done.tally)
+
+    def _within_retention(self, ledger: pa.Table, waiting: pa.ChunkedArray, final: int) -> pa.Table:
+        """S15: the ledger without users whose next observation can only begin anew."""
+        if self.spec.retention is None:
+            return ledger
+        return forgotten_before(ledger, final - self.spec.retention, waiting)
