@@ -1,0 +1,7 @@
+"""Readers of event files: from a folder, or from a message, to batches of raw records."""
+
+from pipeline.files.find import find_files
+from pipeline.files.read import read_file, read_message
+from pipeline.files.tables import raw_of_row
+
+__all__ = ["find_files", "raw_of_row", "read_file", "read_message"]

@@ -1,0 +1,117 @@
+"""Arrow tables, as files and messages hold them, to Columns that are safe to work on."""
+
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.files.inputs import BATCH_BYTES, MALFORMED, TOO_LARGE, Input, Reading, too_large
+from pipeline.files.weights import oversize
+from schemas.fetched import Columns, Damaged
+
+BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What Arrow raises for broken data (names of columns too), and for a failing disk: an OSError."""
+
+
+def raise_if_device(error: Exception) -> None:
+    """Raises an error of the disk again."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
+
+
+def wanted_once(reading: Reading, names: list[str]) -> list[str]:
+    """The names to read. Raises ArrowInvalid where one of them stands for several columns."""
+    wanted = reading.wanted(names)
+    twice = sorted({name for name in wanted if wanted.count(name) > 1})
+    if twice:
+        raise pa.ArrowInvalid(f"columns that are there more than once: {', '.join(twice)}")
+    return wanted
+
+
+def raw_of_row(columns: Columns, i: int) -> bytes:
+    """What is kept of a rejected row `i`: its csv line, or an Arrow IPC stream of that one row."""
+    if columns.raw is not None:
+        return columns.raw[i]
+    return _one_row(columns.table, i)
+
+
+def _one_row(table: pa.Table, i: int) -> bytes:
+    # A slice of one row would be written with all the values of its lists.
+    row = table.take([i])
+    out = BytesIO()
+    with pa.ipc.new_stream(out, row.schema) as writer:
+        writer.write_table(row)
+    return out.getvalue()
+
+
+def gather(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """The same rows in tables of `rows`, or of fewer where they would hold very many bytes."""
+    held: list[pa.RecordBatch] = []
+    count = size = 0
+    for batch in batches:
+        held.append(batch)
+        count += batch.num_rows
+        # Not `nbytes`: it follows offsets, which nobody has checked yet.
+        size += batch.get_total_buffer_size()
+        if count >= rows or size >= BATCH_BYTES:
+            table = pa.Table.from_batches(held)
+            whole = count if size >= BATCH_BYTES else count // rows * rows
+            for start in range(0, whole, rows):
+                yield table.slice(start, min(rows, whole - start))
+            held = table.slice(whole).to_batches()
+            count, size = count - whole, size * (count - whole) // count
+    if count:
+        yield pa.Table.from_batches(held)
+
+
+def deliver(
+    source: Input, reading: Reading, table: pa.Table, first: int
+) -> Iterator[Columns | Damaged]:
+    """The rows of `table`, the first of number `first`; those broken or too large as Damaged."""
+    # Readers check neither UTF-8 nor, for Arrow, offsets; whoever used them would crash. So parts
+    # go on only where they were checked in full, halved until the broken rows are alone.
+    if table.num_rows == 0:
+        return
+    fault = _fault(table)
+    if fault is None:
+        yield from _within_limit(source, reading, table, first)
+    elif table.num_rows == 1:
+        yield source.damaged(first, b"", MALFORMED, fault)
+    else:
+        half = table.num_rows // 2
+        yield from deliver(source, reading, table.slice(0, half), first)
+        yield from deliver(source, reading, table.slice(half), first + half)
+
+
+def _fault(table: pa.Table) -> str | None:
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid as error:
+        return str(error)
+    return None
+
+
+def _within_limit(
+    source: Input, reading: Reading, table: pa.Table, first: int
+) -> Iterator[Columns | Damaged]:
+    limit = reading.record_bytes
+    sizes = oversize(table, limit)
+    lines = np.arange(first, first + table.num_rows, dtype=np.int64)
+    for at in np.flatnonzero(sizes > limit).tolist():
+        raw = _one_row(table, at)[:limit]
+        yield source.damaged(first + at, raw, TOO_LARGE, too_large(int(sizes[at]), limit))
+    fits = sizes <= limit
+    if not fits.all():
+        table, lines = table.filter(pa.array(fits)), lines[fits]
+    if len(lines):
+        yield Columns(source.source, _undictionaried(table), source.origin(lines))
+
+
+def _undictionaried(table: pa.Table) -> pa.Table:
+    """Without dictionaries, which a slice of one row would keep whole."""
+    kinds = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(kinds)).combine_chunks()
