@@ -1,7 +1,7 @@
 """The rules without a runner: raw records through the decoder and one shard's firings."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from schemas.spec import Spec
 from transforms.core.archive import CELLS
 from transforms.core.decode.decoded import Decoded, decoded
 from transforms.core.decode.plan import Plan
-from transforms.core.shard import EVER, Held, Shard
+from transforms.core.shard import EVER, Fired, Held, Shard
 
 Raw = bytes | dict[str, Any]
 
@@ -62,16 +62,26 @@ class Machine:
         states = self.held.read()
         held = Held.from_batch(states[0]) if states else Held()
         shard = Shard(self.spec, held, self.recent, list(self.cells))
-        out = [row for batch in shard.fire(rows, final) for row in plain(batch)]
-        assert shard.last is not None
-        self.waiting = shard.last.waiting
+        out: list[dict[str, Any]] = []
+        fired = _drained(shard.fire(rows, final), out)
+        self.waiting = fired.waiting
         self.held.clear()
         self.held.add(held.to_batch())
-        gone = shard.last.tombstones
+        gone = fired.tombstones
         times = gone["time"].cast(pa.int64()).to_pylist()
         self.tombstones |= set(zip(gone["user_id"].to_pylist(), times, strict=True))
-        self.copies += int(shard.last.tally.opened.copies.sum())
+        self.copies += int(fired.tally.opened.copies.sum())
         return out
+
+
+def _drained(firing: Generator[pa.RecordBatch, None, Fired], out: list[dict[str, Any]]) -> Fired:
+    """Adds the rows of a firing to `out` and gives what it returns."""
+    while True:
+        try:
+            out += plain(next(firing))
+        except StopIteration as stop:
+            fired: Fired = stop.value
+            return fired
 
 
 def plain(batch: pa.RecordBatch) -> list[dict[str, Any]]:

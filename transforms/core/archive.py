@@ -17,7 +17,7 @@ from schemas.spec import Spec
 from transforms.core.arrays import Ints, ints
 from transforms.core.contents import in_order, newest, packed, unpacked
 
-CELLS = 16
+CELLS = 8
 RECENT_BYTES = 4 << 20
 
 

@@ -45,12 +45,13 @@ class Cut:
 @dataclass(frozen=True, slots=True)
 class Tally:
     """What a firing did, for the statistics: the observations, groups, completed sessions, the
-    entries kept of this firing's observations, and what the emitted sequences hold."""
+    entries kept of this firing's observations; and the drawn sessions with what they hold."""
 
     opened: Opened
     engaged: Engaged
     completed: Completed
     kept: Entries
+    drawn: Completed
     held: Held
 
 
@@ -74,7 +75,7 @@ def cut(
         entries, until, slot, standing.contents, found.groups.life[found.complete], contents
     )
     completed = _completed(begin, found, raw_at_group)
-    holding, sequences = emitted(completed, past, spec, recall)
+    drawn, holding, sequences = emitted(completed, past, spec, recall)
 
     after = _standing(seen, found, standing, slot, raw_used, entries, until, spec)
     last = lives[begin.is_last]
@@ -87,7 +88,7 @@ def cut(
         contents.filter(pa.array(np.isin(ints(contents["slot"]), slot[last]))),
         np.setdiff1d(held_slots, slot[last]),
         next_slot + len(lives),
-        Tally(begin, found, completed, kept, holding),
+        Tally(begin, found, completed, kept, drawn, holding),
     )
 
 

@@ -85,8 +85,9 @@ def sequence_ids(completed: Completed, spec: Spec) -> list[str]:
 
 def emitted(
     completed: Completed, past: Past, spec: Spec, recall: Recall
-) -> tuple[Held, Iterator[pa.RecordBatch]]:
-    """What the sequences hold that are drawn, and the sequences, in batches of bounded size."""
+) -> tuple[Completed, Held, Iterator[pa.RecordBatch]]:
+    """The sessions that are drawn, what their sequences hold, and these sequences, in batches of
+    bounded size."""
     ids = sequence_ids(completed, spec)
     draw = draws(spec.sampling.seed, ids) if spec.sampling else np.zeros(len(ids))
     may = np.flatnonzero(_may_be_drawn(completed, past, spec, draw))
@@ -98,7 +99,8 @@ def emitted(
         yes = np.flatnonzero(drawn(draw[may], holding.tokens, spec.sampling.tokens))
         may, some, holding = may[yes], some.take(yes), _only(holding, yes)
     ids = [ids[i] for i in may.tolist()]
-    return holding, _in_pieces(some, pa.array(ids, pa.string()), holding, past, spec, recall)
+    pieces = _in_pieces(some, pa.array(ids, pa.string()), holding, past, spec, recall)
+    return some, holding, pieces
 
 
 def _may_be_drawn(

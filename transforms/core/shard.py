@@ -1,7 +1,7 @@
 """A shard's firing as a whole: what waits and what is held, through `cut`, and back."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,7 +50,7 @@ class Fired:
     waiting: pa.Table
     next_due: int
     tombstones: pa.Table
-    tally: Tally | None
+    tally: Tally
 
 
 @dataclass
@@ -61,13 +61,10 @@ class Shard:
     held: Held
     recent: Bag
     cells: list[Bag]
-    last: Fired | None = None
 
-    def fire(self, rows: pa.Table, final: int) -> Iterator[pa.RecordBatch]:
-        """Gives the sequences of what is complete when all up to `final` is final.
-
-        The sequences are to be consumed; after them `last` has what else there is.
-        """
+    def fire(self, rows: pa.Table, final: int) -> Generator[pa.RecordBatch, None, Fired]:
+        """Gives the sequences of what is complete when all up to `final` is final; and at its end
+        returns what else there is."""
         ready = due(rows, self.spec, final)
         waiting = rows.filter(pa.array(~ready))
         held = self.held
@@ -82,7 +79,7 @@ class Shard:
         if final < EVER:
             archive.forget(np.sort(done.gone))
             archive.append(done.contents, np.sort(ints(held.ledger["slot"])))
-        self.last = Fired(waiting, next_due(waiting, self.spec), done.tombstones, done.tally)
+        return Fired(waiting, next_due(waiting, self.spec), done.tombstones, done.tally)
 
     def _within_retention(self, ledger: pa.Table, waiting: pa.ChunkedArray, final: int) -> pa.Table:
         """S15: the ledger without users whose next observation can only begin anew."""

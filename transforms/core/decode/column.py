@@ -105,7 +105,7 @@ def scalars(array: pa.Array) -> Column:
 
 def is_list(array: pa.Array) -> bool:
     """Whether a column is one of lists."""
-    return pt.is_list(array.type) or pt.is_large_list(array.type)
+    return bool(pt.is_list(array.type) or pt.is_large_list(array.type))
 
 
 def plain_list(array: pa.Array) -> pa.Array:

@@ -11,17 +11,15 @@ from schemas.fetched import Columns, Damaged, Fetched, Origin, Texts
 from schemas.outputs import REJECTED
 from transforms.core.arrays import Ints
 from transforms.core.decode.fields import field_of
-from transforms.core.decode.json_table import table_of
+from transforms.core.decode.json_table import tables_of
 from transforms.core.decode.plan import Plan
 from transforms.core.decode.raw import raw_of_row
 from transforms.core.decode.record import Names, Row, observe
 from transforms.core.decode.reject import Reason, Rejected
 from transforms.core.decode.strict_json import record_of
 from transforms.core.decode.table import observe_table
-from transforms.core.decode.typed import json_columns, json_value
+from transforms.core.decode.typed import json_columns, json_records
 from transforms.core.decode.values import found
-
-_ONE_BY_ONE = 64
 
 
 @dataclass
@@ -74,35 +72,37 @@ class _Work:
         for place in np.flatnonzero(sizes > limit).tolist():
             detail = f"{sizes[place]} bytes; limits.record_bytes allows {limit}"
             self.reject(texts[place], fetched.origin, place, Rejected(Reason.TOO_LARGE, detail))
-        self._piece(fetched, np.flatnonzero(sizes <= limit))
+        self._small_enough(fetched, np.flatnonzero(sizes <= limit))
 
-    def _piece(self, fetched: Texts, places: Ints) -> None:
-        """Reads a piece as a table, or in halves, down to a few records that go one by one."""
-        if not len(places):
-            return
+    def _small_enough(self, fetched: Texts, places: Ints) -> None:
         texts = [fetched.texts[place] for place in places.tolist()]
-        table = table_of(texts, list(self.plan.fields.values()))
-        if table is not None:
-            doubtful = self._table(table, fetched.origin, places)
-            self._one_by_one(fetched, places[doubtful])
-        elif len(places) <= _ONE_BY_ONE:
-            self._one_by_one(fetched, places)
-        else:
-            half = len(places) // 2
-            self._piece(fetched, places[:half])
-            self._piece(fetched, places[half:])
+        read = tables_of(texts, list(self.plan.fields.values()))
+        left = [places[read.left_out]]
+        for table, rows in read.by_schema():
+            doubtful = self._table(table, fetched.origin, places[rows])
+            left.append(places[rows[doubtful]])
+        self._one_by_one(fetched, np.sort(np.concatenate(left)))
 
     def columns(self, fetched: Columns) -> None:
         """Columns: as they are, and the doubtful records of them one by one."""
         unit = self.plan.source.time.unit
-        every = np.arange(fetched.table.num_rows)
-        doubtful = self._table(json_columns(fetched.table, unit), fetched.origin, every)
-        records = fetched.table.take(doubtful).to_pylist()
+        table = json_columns(self._looked_at(fetched.table), unit)
+        doubtful = self._table(table, fetched.origin, np.arange(table.num_rows))
+        records = json_records(table.take(doubtful), unit)
         for place, record in zip(doubtful.tolist(), records, strict=True):
             try:
-                self._observe(json_value(record, unit), fetched.origin, place)
+                if isinstance(record, Rejected):
+                    raise record
+                self._observe(record, fetched.origin, place)
             except Rejected as rejected:
                 self.reject(raw_of_row(fetched, place), fetched.origin, place, rejected)
+
+    def _looked_at(self, table: pa.Table) -> pa.Table:
+        """The columns with fields that the source names; of a doubled name the last counts."""
+        last = {name: place for place, name in enumerate(table.column_names)}
+        wanted = {keys[0] for keys in self.plan.fields.values()}
+        places = [place for name, place in last.items() if name in wanted]
+        return table.select(places) if places else pa.table({"": pa.nulls(table.num_rows)})
 
     def _table(self, table: pa.Table, origin: Origin, places: Ints) -> Ints:
         """Takes the certain rows of a table and returns the others' indices in it."""

@@ -77,9 +77,10 @@ def _leaf(table: pa.Table, keys: tuple[str, ...]) -> pa.Array:
         return pa.nulls(table.num_rows, pa.string())
     array = table[keys[0]].combine_chunks()
     for key in keys[1:]:
-        if not pt.is_struct(array.type) or array.type.get_field_index(key) < 0:
+        at = array.type.get_field_index(key) if pt.is_struct(array.type) else -1
+        if at < 0:
             return pa.nulls(table.num_rows, pa.string())
-        array = pc.struct_field(array, key)  # null where the record around it is
+        array = pc.struct_field(array, [at])  # null where the record around it is
     return array.cast(pa.string()) if pt.is_null(array.type) else array
 
 

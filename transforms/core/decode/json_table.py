@@ -1,124 +1,101 @@
-"""Many JSON records as one table, where that is certain to read each exactly.
+"""Many JSON records as tables, where that is certain to read each exactly.
 
 Arrow's parser is several times faster than one that reads record by record, and stricter about
 types: a field must have one JSON type throughout. What it would take that is not JSON, or not one
-record a text, is ruled out beforehand; anything else that is odd makes it refuse, and the caller
-reads smaller pieces, in the end record by record.
+record a text, is left out beforehand (`plain_texts`); a record that it stumbles over is left out
+and the parts around it are read again. What is left out, the caller reads one by one.
 """
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.json as pj
 
+from transforms.core.arrays import Ints
+from transforms.core.decode.json_schema import schema_of, with_floats
+from transforms.core.decode.plain_texts import plain_texts
 from transforms.core.decode.plan import Keys
-from transforms.core.decode.reject import Rejected
-from transforms.core.decode.strict_json import DEEPEST, openings, record_of
 
-_SAMPLE = 40
-_CONSTANT = re.compile(rb"[:\[,]\s*[-+]?(?:NaN|Inf)")
-_EXACT = 1 << 53
-_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-
-Tree = dict[str, Any]
-"""Field names to an Arrow type, or to the tree of a nested record."""
+_STUMBLED = re.compile(r"in row (\d+)$")
+_CHUNK = 2048  # records parsed at a time: what is read again after a stumble
+_SMALL = 16
+_MOST_READ = 8  # times over; where more is odd than that, reading one by one is faster
 
 
-def table_of(texts: Sequence[bytes], fields: Sequence[Keys]) -> pa.Table | None:
-    """The fields of these records as a table, or None where that is not certain to be exact."""
-    joined = b"\n".join(texts)
-    if not _is_plain(joined, texts):
-        return None
-    schema = _schema(texts, fields)
-    if schema is None:
-        return None
-    try:
-        table = pj.read_json(
-            pa.BufferReader(joined),
-            read_options=pj.ReadOptions(use_threads=False, block_size=len(joined) + 1),
-            parse_options=pj.ParseOptions(
-                explicit_schema=schema, unexpected_field_behavior="ignore"
-            ),
-        )
-    except (pa.ArrowInvalid, UnicodeDecodeError):
-        return None
-    return table if table.num_rows == len(texts) else None
+@dataclass
+class Tables:
+    """Tables of some of the texts, with the places of their rows; and the places left out."""
+
+    parts: list[tuple[pa.Table, Ints]] = field(default_factory=list)
+    left: list[Ints] = field(default_factory=list)
+
+    @property
+    def left_out(self) -> Ints:
+        """The places of the texts that are in no table."""
+        return np.sort(np.concatenate([np.empty(0, np.int64), *self.left]))
+
+    def by_schema(self) -> Iterator[tuple[pa.Table, Ints]]:
+        """The parts put together as far as their types are the same."""
+        groups: dict[pa.Schema, list[tuple[pa.Table, Ints]]] = {}
+        for table, places in self.parts:
+            groups.setdefault(table.schema, []).append((table, places))
+        for group in groups.values():
+            tables = [table for table, _ in group]
+            yield pa.concat_tables(tables), np.concatenate([places for _, places in group])
 
 
-def _is_plain(joined: bytes, texts: Sequence[bytes]) -> bool:
-    """Whether each text is one object on one line, of valid UTF-8, without NaN and deep nests."""
-    between = len(texts) - 1
-    if not (joined.startswith(b"{") and joined.endswith(b"}")):
-        return False
-    if joined.count(b"\n") != between or joined.count(b"}\n{") != between:
-        return False
-    if _CONSTANT.search(joined) or any(
-        len(text) > 2 * DEEPEST and openings(text) > DEEPEST for text in texts
-    ):
-        return False
-    try:
-        joined.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def tables_of(texts: Sequence[bytes], fields: Sequence[Keys]) -> Tables:
+    """The fields of JSON texts as tables, as far as that is certain to be exact."""
+    plain = plain_texts(texts)
+    out = Tables(left=[np.flatnonzero(~plain)])
+    places = np.flatnonzero(plain)
+    schema = schema_of([texts[place] for place in places.tolist()], fields)
+    for start in range(0, len(places), _CHUNK):
+        _read_chunk(texts, places[start : start + _CHUNK], schema, out)
+    return out
 
 
-def _schema(texts: Sequence[bytes], fields: Sequence[Keys]) -> pa.Schema | None:
-    """The types of the fields by a sample of the records; None where a field has no one type."""
-    try:
-        sample = [record_of(text) for text in texts[:: max(len(texts) // _SAMPLE, 1)]]
-        tree: Tree = {}
-        for keys in fields:
-            _plant(tree, keys, _type_of([_at(record, keys) for record in sample]))
-    except (Rejected, _NoOneType):
-        return None
-    return pa.schema(_fields_of(tree))
+def _read_chunk(texts: Sequence[bytes], places: Ints, schema: pa.Schema, out: Tables) -> None:
+    """Reads a chunk, and the parts around each record that it stumbles over."""
+    waiting, read = [places], 0
+    while waiting:
+        part = waiting.pop()
+        read += len(part)
+        if len(part) < _SMALL or read > len(places) * _MOST_READ:
+            out.left.append(part)
+            continue
+        table, odd = _read([texts[place] for place in part.tolist()], schema)
+        if table is not None:
+            out.parts.append((table, part))
+        elif odd is None:
+            half = len(part) // 2
+            waiting += [part[:half], part[half:]]
+        else:
+            out.left.append(part[odd : odd + 1])
+            waiting += [part[:odd], part[odd + 1 :]]
 
 
-class _NoOneType(Exception):
-    """A field whose values have no common Arrow type."""
+def _read(texts: Sequence[bytes], schema: pa.Schema) -> tuple[pa.Table | None, int | None]:
+    """The table of these texts, or none and, where it is known, the row that is odd."""
+    joined = pa.py_buffer(b"\n".join(texts))
+    for types in (schema, with_floats(schema)):
+        try:
+            table = _parse(joined, types)
+        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+            stumbled = _STUMBLED.search(str(error))
+            if stumbled and int(stumbled[1]) < len(texts):
+                return None, int(stumbled[1])
+        else:
+            return (table, None) if table.num_rows == len(texts) else (None, None)
+    return None, None
 
 
-def _at(record: Any, keys: Keys) -> Any:
-    for key in keys:
-        if record is None:
-            return None
-        if not isinstance(record, dict):
-            raise _NoOneType
-        record = record.get(key)
-    return record
-
-
-def _type_of(values: list[Any]) -> pa.DataType:
-    """The type of values that are not null; a float column takes integers that it holds."""
-    there = [value for value in values if value is not None]
-    if not there:
-        return pa.string()
-    kinds = {type(value) for value in there}
-    if kinds == {list}:
-        return pa.list_(_type_of([inner for value in there for inner in value]))
-    if kinds == {int, float} and all(abs(value) < _EXACT for value in there):
-        return pa.float64()
-    if len(kinds) > 1 or kinds & {dict, list}:
-        raise _NoOneType
-    return _TYPES[kinds.pop()]
-
-
-def _plant(tree: Tree, keys: Keys, kind: pa.DataType) -> None:
-    *outer, last = keys
-    for key in outer:
-        tree = tree.setdefault(key, {})
-        if not isinstance(tree, dict):
-            raise _NoOneType
-    if isinstance(tree.get(last), dict):
-        raise _NoOneType
-    tree[last] = kind
-
-
-def _fields_of(tree: Tree) -> list[pa.Field]:
-    return [
-        pa.field(name, pa.struct(_fields_of(kind)) if isinstance(kind, dict) else kind)
-        for name, kind in tree.items()
-    ]
+def _parse(joined: pa.Buffer, schema: pa.Schema) -> pa.Table:
+    return pj.read_json(
+        pa.BufferReader(joined),
+        read_options=pj.ReadOptions(use_threads=False, block_size=joined.size + 1),
+        parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+    )

@@ -20,8 +20,15 @@ def raw_of_row(columns: Columns, place: int) -> bytes:
     """A row's line where the format has lines, else an Arrow IPC stream of that one row."""
     if columns.raw is not None:
         return columns.raw[place]
-    row = columns.table.take([place])  # a slice would be written with the values of all rows
+    row = _one_row(columns.table, place)
     out = BytesIO()
     with pa.ipc.new_stream(out, row.schema) as writer:
         writer.write_table(row)
     return out.getvalue()
+
+
+def _one_row(table: pa.Table, place: int) -> pa.Table:
+    try:
+        return table.take([place])  # a slice would be written with the values of all rows
+    except NotImplementedError:  # of views, or runs: no copies are made of these
+        return table.slice(place, 1)

@@ -1,13 +1,18 @@
 """One JSON record, read strictly: what is not JSON by its grammar is rejected."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from transforms.core.decode.reject import Reason, Rejected
 
-DEEPEST = 100
+DEEPEST = 250
 """Levels of nesting in a record; deeper ones are rejected, whichever parser would bear them."""
+
+
+_MOST_DIGITS = 4300  # Python's own limit, against texts that take minutes to read
+_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (_MOST_DIGITS + 1))
 
 
 def record_of(text: bytes) -> dict[str, Any]:
@@ -17,9 +22,8 @@ def record_of(text: bytes) -> dict[str, Any]:
     invalid UTF-8, numbers too long to be read, nesting beyond DEEPEST.
     """
     try:
-        value = json.loads(text.decode(), parse_constant=_no_constant)
-        if b"\\u" in text:
-            _encodable(value)
+        checked = _encodable if b"\\u" in text else None
+        value = json.loads(text.decode(), parse_constant=_no_constant, object_pairs_hook=checked)
     except UnicodeDecodeError as error:
         raise Rejected(Reason.MALFORMED, f"byte {error.start} is not UTF-8") from None
     except UnicodeEncodeError:
@@ -40,12 +44,29 @@ def openings(text: bytes) -> int:
     return text.count(b"[") + text.count(b"{")
 
 
+def has_long_number(text: bytes) -> bool:
+    """Whether a JSON text may hold a number of more digits than Python reads as an integer."""
+    return len(text) > _MOST_DIGITS and _LONG_NUMBER.search(text) is not None
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _encodable(value: Any) -> None:
-    json.dumps(value, ensure_ascii=False).encode()
+def _encodable(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, all of whose texts are UTF-8 ones, also those that a doubled key overwrites."""
+    for key, value in pairs:
+        key.encode()
+        _encode(value)
+    return dict(pairs)
+
+
+def _encode(value: Any) -> None:
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, list):
+        for inner in value:
+            _encode(inner)
 
 
 def _depths(value: Any) -> Iterator[int]:

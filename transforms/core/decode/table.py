@@ -22,6 +22,8 @@ from transforms.core.decode.plan import Plan, texts_of
 from transforms.core.decode.record import Names
 from transforms.core.decode.times import times_ms
 
+_EXACT = 1 << 53  # up to which a float holds every integer
+
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
@@ -83,10 +85,12 @@ def _times(field: Field, plan: Plan) -> tuple[Ints, Bools]:
 
 def _odd_users(user: Field) -> Bools:
     values = user.column.values
-    usual = pt.is_string(values.type) or pt.is_int64(values.type)
-    if user.lists is not None or not usual:
+    if user.lists is not None or pt.is_boolean(values.type):
         return np.ones(len(user.present), bool)
     odd = ~valid(values)
+    if pt.is_floating(values.type):  # 7.0 is the integer 7
+        number = np.asarray(values.fill_null(0.5))
+        odd |= np.floor(number) != number
     if pt.is_string(values.type):
         odd |= _lengths(values) == 0
     return odd
@@ -126,6 +130,10 @@ def _content(fields: dict[str, Field], plan: Plan) -> pa.Array:
         pc.binary_join_element_wise(canonical_json(path) + ":", fields[path].json, "")
         for path, _ in plan.content_fields
     ]
+    # Where it has nothing to join, Arrow leaves out the row itself.
+    nothing = ~np.logical_or.reduce([valid(pair) for pair in pairs])
+    if nothing.any():
+        pairs[0] = pc.if_else(pa.array(nothing), "", pairs[0])
     inner = pc.binary_join_element_wise(*pairs, ",", null_handling="skip")
     return pc.binary_join_element_wise("{", inner, "}", "")
 
@@ -246,6 +254,9 @@ def _binned(column: Column, edges: tuple[float, ...], odd: Bools) -> pa.Array:
     if pt.is_string(kind) or pt.is_boolean(kind):  # numeric text, or nothing that has bins
         odd |= column.present
         return pa.nulls(len(odd), pa.int64())
+    if pt.is_int64(kind):
+        number = ints(column.values)
+        odd |= (number > _EXACT) | (number < -_EXACT)
     numbers = np.asarray(column.values.fill_null(0)).astype(np.float64)
     bins = 1 + np.searchsorted(np.array(edges), numbers, side="right")
     return pa.array(bins.astype(np.int64), mask=~column.present)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_FLOOR, Context, Decimal
+from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
 from typing import Any
 
 from schemas.ids import text_of
@@ -59,10 +59,18 @@ def user_text(value: Any, path: str) -> str:
 def number(value: Any, path: str) -> Decimal:
     """A number, or numeric text, by its decimal text."""
     if isinstance(value, str | int | float) and not isinstance(value, bool):
-        text = value if isinstance(value, str) else repr(value)
-        if _NUMBER.fullmatch(text):
-            return Decimal(text)
+        exact = _decimal(value if isinstance(value, str) else repr(value))
+        if exact is not None:
+            return exact
     raise _bad_type(path, value, "a number or numeric text")
+
+
+def _decimal(text: str) -> Decimal | None:
+    """The number that a text is, None for other texts and exponents of twenty digits."""
+    try:
+        return Decimal(text) if _NUMBER.fullmatch(text) else None
+    except InvalidOperation:
+        return None
 
 
 def flag(value: Any, path: str) -> bool:
@@ -91,10 +99,10 @@ def _decimal_ms(value: Any, unit: str) -> int | None:
     if isinstance(value, bool):
         return None
     text = value if isinstance(value, str) else repr(value)
-    if not _NUMBER.fullmatch(text):
-        return None
-    exact, power = Decimal(text), _POWER[unit]
-    if not Decimal(EARLIEST).scaleb(-power) <= exact < Decimal(LATEST).scaleb(-power):
+    exact, power = _decimal(text), _POWER[unit]
+    if exact is None or not Decimal(EARLIEST).scaleb(-power) <= exact < Decimal(LATEST).scaleb(
+        -power
+    ):
         return None
     wide = Context(prec=len(text) + 10)
     return int(exact.scaleb(power, wide).to_integral_value(ROUND_FLOOR, wide))

@@ -1,0 +1,71 @@
+"""Decoding as the readers do it: plans made once, dictionary texts given once, records counted."""
+
+from collections.abc import Iterator
+from functools import cache
+
+import pyarrow as pa
+from apache_beam.metrics import Metrics
+
+from schemas.fetched import Fetched
+from schemas.outputs import DICTIONARY
+from schemas.spec import Spec
+from transforms.coders import OBSERVATIONS, Tagged, whole
+from transforms.core.decode.decoded import Decoded, decoded
+from transforms.core.decode.plan import Plan
+from transforms.core.decode.record import Names
+from transforms.core.statistics import as_table, of_decoded
+
+_REMEMBERED = 1_000_000
+
+
+class Decoding:
+    """Decodes the batches of a spec's sources, in one worker."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._plans = {name: Plan(spec, name) for name in spec.sources}
+        self._given: set[tuple[str, int]] = set()
+
+    def columns(self, source: str) -> set[str]:
+        """The top-level fields that a source's records are looked at for."""
+        return {keys[0] for keys in self._plans[source].fields.values()}
+
+    def decode(self, fetched: Fetched) -> tuple[Decoded, Plan]:
+        """One batch, decoded by the plan of its source."""
+        plan = self._plans[fetched.source]
+        return decoded(fetched, plan), plan
+
+    def tagged(self, of: tuple[Decoded, Plan]) -> Iterator[Tagged]:
+        """What a decoded batch gives to each output, without what is empty."""
+        batch, plan = of
+        self._count(batch, plan)
+        parts = (
+            (OBSERVATIONS, batch.rows),
+            ("rejected", batch.rejected),
+            ("dictionary", self._new_names(batch.names)),
+            ("statistics", as_table(of_decoded(batch, plan))),
+        )
+        for tag, rows in parts:
+            if rows.num_rows:
+                yield tag, whole(rows)
+
+    def _new_names(self, names: Names) -> pa.Table:
+        """The texts of hashed ids that this worker has not given yet, as far as it remembers."""
+        if len(self._given) > _REMEMBERED:
+            self._given.clear()
+        new = [key for key in names if key not in self._given]
+        self._given.update(new)
+        kinds, ids = [kind for kind, _ in new], [number for _, number in new]
+        return pa.table([kinds, ids, [names[key] for key in new]], schema=DICTIONARY)
+
+    def _count(self, batch: Decoded, plan: Plan) -> None:
+        counter(f"records.{plan.name}").inc(batch.rows.num_rows)
+        counter("records").inc(batch.rows.num_rows)
+        counter("filtered").inc(batch.filtered)
+        for reason, count in batch.reasons.items():
+            counter(f"rejected.{reason}").inc(count)
+
+
+@cache
+def counter(name: str) -> Metrics.DelegatingCounter:
+    """The counter of this name in the namespace `phia`."""
+    return Metrics.counter("phia", name)

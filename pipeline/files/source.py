@@ -1,0 +1,70 @@
+"""Event files as a Beam source: decoded observations, and all that is read beside them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import apache_beam as beam
+
+from pipeline.decoding import Decoding
+from pipeline.files.find import find_files
+from pipeline.files.read import read_file
+from schemas.spec import Spec
+from transforms.coders import Tagged
+
+BATCH_ROWS = 50_000
+
+
+def files_of(spec: Spec, folder: Path) -> list[tuple[str, str]]:
+    """Each source's files in a folder, as pairs of the source and the path."""
+    return [
+        (name, str(path))
+        for name, source in spec.sources.items()
+        for path in find_files(folder, name, source.format)
+    ]
+
+
+class ReadFiles(beam.PTransform):  # type: ignore[misc]
+    """Reads the files of a spec's sources in a folder, whole: bounded input."""
+
+    def __init__(self, spec: Spec, folder: str | Path) -> None:
+        super().__init__()
+        self._spec = spec
+        self._folder = Path(folder)
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        """Tagged record batches, for `Sequences`."""
+        return (
+            pipeline
+            | "Files" >> beam.Create(files_of(self._spec, self._folder))
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(ReadFile(self._spec, str(self._folder)))
+        )
+
+
+@beam.typehints.with_input_types(tuple[str, str])
+@beam.typehints.with_output_types(Tagged)
+class ReadFile(beam.DoFn):  # type: ignore[misc]
+    """Reads and decodes one file, batch by batch."""
+
+    def __init__(self, spec: Spec, folder: str) -> None:
+        self._spec = spec
+        self._folder = folder
+
+    def setup(self) -> None:
+        """Once a worker."""
+        self._decoding = Decoding(self._spec)
+
+    def process(self, element: tuple[str, str]) -> Iterator[Tagged]:
+        """The tagged batches of a file."""
+        name, path = element
+        fetched = read_file(
+            name,
+            self._spec.sources[name],
+            Path(path),
+            Path(self._folder),
+            BATCH_ROWS,
+            self._spec.limits.record_bytes,
+            self._decoding.columns(name),
+        )
+        for batch in fetched:
+            yield from self._decoding.tagged(self._decoding.decode(batch))

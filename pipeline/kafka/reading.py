@@ -1,0 +1,131 @@
+"""Where a reader of Kafka stands: the restriction of the source, and its tracker.
+
+A restriction is a *reader*: all the partitions that it was given, with the next offset of each and
+what is known of their watermarks. It goes through checkpoints as JSON. A reader is stopped only
+where it stands (a split at 0); it is never split in parts.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+
+from apache_beam.coders import Coder
+from apache_beam.io.iobase import RestrictionProgress, RestrictionTracker
+
+from transforms.core.late import BEFORE_ALL, Watermark
+
+Place = str
+"""A topic and partition, as "TOPIC/PARTITION"."""
+
+
+def place_of(topic: str, partition: int) -> Place:
+    """The name of a partition."""
+    return f"{topic}/{partition}"
+
+
+def split_place(place: Place) -> tuple[str, int]:
+    """The topic and the partition's number."""
+    topic, _, partition = place.rpartition("/")
+    return topic, int(partition)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The next offset of each partition; where a bounded reader stops; and the watermarks."""
+
+    offsets: dict[Place, int] = field(default_factory=dict)
+    stops: dict[Place, int] | None = None
+    newest: dict[Place, int] = field(default_factory=dict)
+    heard: dict[Place, int] = field(default_factory=dict)
+    watermark: int = BEFORE_ALL
+
+    @property
+    def left(self) -> int:
+        """How many offsets a bounded reader has before it, 1 for an unbounded one."""
+        if self.stops is None:
+            return 1
+        return sum(stop - self.offsets[place] for place, stop in self.stops.items())
+
+    def moved(self, offsets: dict[Place, int], watermark: Watermark) -> "Reading":
+        """The reading after a batch."""
+        return replace(
+            self,
+            offsets=self.offsets | offsets,
+            newest=dict(watermark.newest),
+            heard=dict(watermark.heard),
+            watermark=watermark.job,
+        )
+
+    def watermarks(self, idle: int) -> Watermark:
+        """The watermark as it stands, to go on from."""
+        return Watermark(idle, dict(self.newest), dict(self.heard), self.watermark)
+
+
+class ReadingCoder(Coder):  # type: ignore[misc]
+    """A reading as JSON."""
+
+    def encode(self, value: Reading) -> bytes:
+        """The bytes of a reading."""
+        return json.dumps(asdict(value), sort_keys=True).encode()
+
+    def decode(self, encoded: bytes) -> Reading:
+        """The reading of these bytes."""
+        return Reading(**json.loads(encoded))
+
+    def is_deterministic(self) -> bool:
+        """Keys are sorted."""
+        return True
+
+
+class ReadingTracker(RestrictionTracker):  # type: ignore[misc]
+    """Tracks a reader, which claims by giving the reading after its next batch."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._stopped = False
+
+    def current_restriction(self) -> Reading:
+        """Where the reader stands."""
+        return self._reading
+
+    def try_claim(self, position: Reading) -> bool:
+        """Takes a batch by what is true after it; False when the reader was stopped before."""
+        if self._stopped:
+            return False
+        self._reading = position
+        return True
+
+    def try_split(self, fraction_of_remainder: float) -> tuple[Reading, Reading] | None:
+        """Stops the reader where it stands, and leaves all that is before it."""
+        if fraction_of_remainder != 0 or self._stopped:
+            return None
+        self._stopped = True
+        rest = self._reading
+        self._reading = replace(rest, stops=dict(rest.offsets))
+        return self._reading, rest
+
+    def check_done(self) -> bool:
+        """Raises ValueError where a bounded reader ended before its stops."""
+        if not self._stopped and self._reading.left > 0:
+            raise ValueError(f"{self._reading.left} offsets were not read")
+        return True
+
+    def current_progress(self) -> RestrictionProgress:
+        """How much is done, in offsets of a bounded reader."""
+        done = float(sum(self._reading.offsets.values()))
+        return RestrictionProgress(completed=done, remaining=float(self._reading.left))
+
+    def is_bounded(self) -> bool:
+        """Whether the reader stops by itself."""
+        return self._reading.stops is not None
+
+
+def start_of(offsets: dict[Place, int], stops: dict[Place, int] | None, arrival: int) -> Reading:
+    """The reading to start with. A bounded reader's partitions that have nothing to read hold
+    nothing back; any other holds the watermark until something comes or it has been silent."""
+    places = [place for place in offsets if stops is None or offsets[place] < stops[place]]
+    return Reading(
+        offsets,
+        stops,
+        dict.fromkeys(places, BEFORE_ALL),
+        dict.fromkeys(places, arrival),
+    )

@@ -1,0 +1,62 @@
+"""The folder that a run writes: what it holds, and how it comes to hold it whole.
+
+Files are written under a hidden folder and moved to their places when they are complete: in a
+bounded run all of them at its end, else each when its bundle ends. A reader of `sequences/` never
+sees a half-written file, nor a part of a failed bounded run.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+HIDDEN = ".phia-writing"
+COMPRESSION = "zstd"
+
+
+class OutputError(Exception):
+    """An output that cannot be written to; the message is one line."""
+
+
+def holds_output(folder: Path, names: Iterable[str]) -> bool:
+    """Whether a folder has files of a run in it already."""
+    return any(next((folder / name).glob("*.parquet"), None) for name in names)
+
+
+def check_output(folder: Path, names: Iterable[str], replace: bool) -> None:
+    """Raises OutputError where a run must not write: another's output, or no folder."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; the output must be a folder, or kafka://…/TOPIC")
+    if not replace and holds_output(folder, names):
+        raise OutputError(f"{folder} holds a run's output already; say --replace to replace it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
+def write_empty(folder: Path, schemas: dict[str, pa.Schema]) -> None:
+    """Gives each output that has no file one without rows, so that readers find its schema."""
+    for name, schema in schemas.items():
+        place = folder / name
+        place.mkdir(parents=True, exist_ok=True)
+        if next(place.glob("*.parquet"), None) is None:
+            hidden = folder / HIDDEN / f"{name}-empty.parquet"
+            hidden.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(schema.empty_table(), hidden, compression=COMPRESSION)
+            os.replace(hidden, place / "part-empty.parquet")
+
+
+def publish(folder: Path, files: Iterable[str], schemas: dict[str, pa.Schema]) -> None:
+    """Moves the written files (OUTPUT/NAME under the hidden folder) to their places, in the stead
+    of what was there, and removes the hidden folder."""
+    for name in schemas:
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).mkdir(parents=True)
+    for file in files:
+        os.replace(folder / HIDDEN / file, folder / file)
+    write_empty(folder, schemas)
+    shutil.rmtree(folder / HIDDEN, ignore_errors=True)

@@ -1,0 +1,76 @@
+"""Arrow IPC between programs: what comes from outside is checked before it is believed."""
+
+from collections.abc import Collection
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+MOST_BYTES = 64 << 20
+"""Bytes of a message, and of what it says when uncompressed, unless the caller sets a limit."""
+
+_MOST_COLUMNS = 1_000
+
+
+class CodecError(ValueError):
+    """A message that is refused; the text says what is wrong with it and what would be right."""
+
+
+def encode_batch(batch: pa.RecordBatch, compression: str | None = None) -> bytes:
+    """A record batch as an IPC stream; `compression` is None, "zstd" or "lz4"."""
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def decode_batch(
+    encoded: bytes, schema: pa.Schema, most_bytes: int = MOST_BYTES
+) -> pa.RecordBatch:
+    """The one batch of an IPC stream that has at least the columns of `schema`.
+
+    Columns that are not known stay. Raises CodecError for what is larger than `most_bytes`,
+    damaged, of more or less than one batch, or where a known column has another type.
+    """
+    if len(encoded) > most_bytes:
+        raise CodecError(f"a message of {len(encoded)} bytes; at most {most_bytes} are read")
+    try:
+        with pa.ipc.open_stream(encoded) as reader:
+            _check_schema(reader.schema, schema)
+            batches = _one(reader, most_bytes)
+            batches.validate(full=True)
+            return batches
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OSError) as error:
+        line = " ".join(str(error).split())
+        raise CodecError(f"not a whole Arrow IPC stream of {len(encoded)} bytes: {line}") from None
+
+
+def _one(reader: pa.RecordBatchReader, most_bytes: int) -> pa.RecordBatch:
+    batch = next(iter(reader), None)
+    if batch is None or next(iter(reader), None) is not None:
+        raise CodecError("a message holds one record batch; this one has none, or several")
+    size = sum(buffer.size for column in batch for buffer in column.buffers() if buffer)
+    if size > most_bytes:
+        raise CodecError(f"a message that says {size} bytes; at most {most_bytes} are read")
+    return batch
+
+
+def _check_schema(found: pa.Schema, wanted: pa.Schema) -> None:
+    if len(found) > _MOST_COLUMNS:
+        raise CodecError(f"a message of {len(found)} columns; at most {_MOST_COLUMNS} are read")
+    for field in wanted:
+        places = found.get_all_field_indices(field.name)
+        if len(places) != 1:
+            raise CodecError(f"column {field.name} is there {len(places)} times; must be once")
+        kind = found.field(places[0]).type
+        if kind != field.type:
+            raise CodecError(f"column {field.name} is of {kind}; must be of {field.type}")
+    _refuse_unknown_types(found, {field.name for field in wanted})
+
+
+def _refuse_unknown_types(found: pa.Schema, known: Collection[str]) -> None:
+    for field in found:
+        if field.name not in known and isinstance(field.type, pa.BaseExtensionType):
+            raise CodecError(f"column {field.name} is of an extension type, {field.type}")
+        if pt.is_union(field.type):
+            raise CodecError(f"column {field.name} is a union, which is not read")

@@ -1,0 +1,42 @@
+"""How batches travel between the stages and stay in their state: as Arrow IPC streams."""
+
+import pyarrow as pa
+from apache_beam.coders import Coder, registry
+
+Tagged = tuple[str, pa.RecordBatch]
+"""What the readers give: rows of one of the outputs, or OBSERVATIONS."""
+
+OBSERVATIONS = "observations"
+"""The tag of decoded observations on their way to be cut into sessions."""
+
+
+class RecordBatchCoder(Coder):  # type: ignore[misc]
+    """One record batch as an Arrow IPC stream, its schema's metadata included."""
+
+    def encode(self, value: pa.RecordBatch) -> bytes:
+        """The bytes of a batch."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, value.schema) as writer:
+            writer.write_batch(value)
+        return bytes(sink.getvalue())
+
+    def decode(self, encoded: bytes) -> pa.RecordBatch:
+        """The batch of these bytes, which it shares."""
+        return pa.ipc.open_stream(encoded).read_next_batch()
+
+    def is_deterministic(self) -> bool:
+        """Equal batches may have other bytes: by their offsets, or by what nulls hide."""
+        return False
+
+    def to_type_hint(self) -> type:
+        """The type that this codes."""
+        return pa.RecordBatch  # type: ignore[no-any-return]
+
+
+registry.register_coder(pa.RecordBatch, RecordBatchCoder)
+
+
+def whole(table: pa.Table) -> pa.RecordBatch:
+    """A table as one batch, also where it has no rows."""
+    batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)

@@ -1,0 +1,154 @@
+"""The one stateful stage: a shard's observations wait until they are final, and are cut.
+
+State, by shard: the observations that wait; the ledger of its users; the contents of their past
+sessions, in a bag of recent ones and a few cells; the time up to which all was final; and the time
+that the timer is set to, so that it is set only when that changes.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.coders import VarIntCoder
+from apache_beam.metrics import Metrics
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import (
+    BagStateSpec,
+    ReadModifyWriteStateSpec,
+    TimerSpec,
+    on_timer,
+)
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import Timestamp
+
+from schemas.observations import observation_schema
+from schemas.spec import Spec
+from transforms.coders import RecordBatchCoder, whole
+from transforms.core.archive import CELLS
+from transforms.core.arrays import NEVER, ints
+from transforms.core.late import late_rows
+from transforms.core.shard import EVER, Fired, Held, Shard
+from transforms.core.statistics import as_table, of_firing, of_late
+from transforms.firing import Firing
+
+WAITING = BagStateSpec("waiting", RecordBatchCoder())
+HELD = BagStateSpec("held", RecordBatchCoder())
+RECENT = BagStateSpec("recent", RecordBatchCoder())
+ARCHIVE = [BagStateSpec(f"archive_{cell}", RecordBatchCoder()) for cell in range(CELLS)]
+FINAL = ReadModifyWriteStateSpec("final", VarIntCoder())
+DUE = ReadModifyWriteStateSpec("due", VarIntCoder())
+TIMER = TimerSpec("due", TimeDomain.WATERMARK)
+
+Param = beam.DoFn.StateParam
+
+
+@beam.typehints.with_input_types(tuple[int, pa.RecordBatch])
+@beam.typehints.with_output_types(pa.RecordBatch)
+class CutSessions(beam.DoFn):  # type: ignore[misc]
+    """Gives the sequences of completed sessions; late, tombstones and statistics by tag."""
+
+    def __init__(self, spec: Spec, firing: Firing) -> None:
+        self._spec = spec
+        self._firing = firing
+        self._columns = observation_schema(spec).names
+        self._counters = {
+            name: Metrics.counter("phia", name)
+            for name in ("late", "copies", "sessions", "sequences", "tokens", "raw_tokens")
+        }
+
+    def process(
+        self,
+        element: tuple[int, pa.RecordBatch],
+        waiting: Any = Param(WAITING),
+        final: Any = Param(FINAL),
+        due: Any = Param(DUE),
+        timer: Any = beam.DoFn.TimerParam(TIMER),
+    ) -> Iterator[Any]:
+        """Keeps observations until they are final; those that come after that are late (S3)."""
+        _, batch = element
+        if self._firing.bounded:
+            waiting.add(batch.select(self._columns))
+            timer.set(GlobalWindow().max_timestamp())
+            return
+        released = final.read()
+        if released is not None:
+            late, batch = self._split(batch, released)
+            if late.num_rows:
+                yield from self._late(late)
+        if batch.num_rows:
+            waiting.add(batch.select(self._columns))
+            first = self._firing.first(int(ints(batch["time"]).min()))
+            if (set_to := due.read()) is None or first < set_to:
+                self._set(timer, due, first)
+
+    @on_timer(TIMER)  # type: ignore[untyped-decorator]
+    def fire(
+        self,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        waiting: Any = Param(WAITING),
+        held: Any = Param(HELD),
+        recent: Any = Param(RECENT),
+        archive_0: Any = Param(ARCHIVE[0]),
+        archive_1: Any = Param(ARCHIVE[1]),
+        archive_2: Any = Param(ARCHIVE[2]),
+        archive_3: Any = Param(ARCHIVE[3]),
+        archive_4: Any = Param(ARCHIVE[4]),
+        archive_5: Any = Param(ARCHIVE[5]),
+        archive_6: Any = Param(ARCHIVE[6]),
+        archive_7: Any = Param(ARCHIVE[7]),
+        final: Any = Param(FINAL),
+        due: Any = Param(DUE),
+        timer: Any = beam.DoFn.TimerParam(TIMER),
+    ) -> Iterator[Any]:
+        """Cuts what is complete at the time the timer was set to, and lets the rest wait on."""
+        cells = [
+            archive_0, archive_1, archive_2, archive_3, archive_4, archive_5, archive_6, archive_7
+        ]  # fmt: skip
+        upto = EVER if self._firing.bounded else self._firing.final_at(timestamp.micros // 1000)
+        states = [] if self._firing.bounded else list(held.read())
+        shard = Shard(self._spec, Held.from_batch(states[0]) if states else Held(), recent, cells)
+        rows = pa.Table.from_batches(waiting.read())
+        waiting.clear()
+        fired = yield from shard.fire(rows, upto)
+        yield from self._beside(fired)
+        if self._firing.bounded:
+            return
+        held.clear()
+        held.add(shard.held.to_batch())
+        final.write(upto)
+        if fired.next_due == NEVER:
+            due.clear()
+            return
+        waiting.add(whole(fired.waiting))
+        self._set(timer, due, self._firing.next(fired.next_due, timestamp.micros // 1000))
+
+    def _set(self, timer: Any, due: Any, at: int) -> None:
+        timer.set(Timestamp(micros=at * 1000))
+        due.write(at)
+
+    def _split(self, batch: pa.RecordBatch, released: int) -> tuple[pa.Table, pa.RecordBatch]:
+        late = ints(batch["time"]) <= released
+        rows = pa.Table.from_batches([batch])
+        if not late.any():
+            return rows.slice(0, 0), batch
+        return rows.filter(pa.array(late)), whole(rows.filter(pa.array(~late)))
+
+    def _late(self, rows: pa.Table) -> Iterator[Any]:
+        self._counters["late"].inc(rows.num_rows)
+        yield beam.pvalue.TaggedOutput("late", whole(late_rows(rows, self._spec)))
+        yield beam.pvalue.TaggedOutput("statistics", whole(as_table(of_late(rows, self._spec))))
+
+    def _beside(self, fired: Fired) -> Iterator[Any]:
+        """Statistics and tombstones of a firing."""
+        tally, tombstones = fired.tally, fired.tombstones
+        self._counters["copies"].inc(int(tally.opened.copies.sum()))
+        self._counters["sessions"].inc(len(tally.completed.end))
+        self._counters["sequences"].inc(len(tally.drawn.end))
+        self._counters["tokens"].inc(int(tally.held.tokens.sum()))
+        self._counters["raw_tokens"].inc(int(tally.drawn.raw_tokens.sum()))
+        counts = as_table(of_firing(tally, self._spec))
+        if counts.num_rows:
+            yield beam.pvalue.TaggedOutput("statistics", whole(counts))
+        if tombstones.num_rows:
+            yield beam.pvalue.TaggedOutput("tombstones", whole(tombstones))

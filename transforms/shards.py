@@ -1,0 +1,35 @@
+"""Observations to the shard of their user."""
+
+from collections.abc import Iterator
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from schemas.ids import bucket_of
+from transforms.core.arrays import ints
+
+Sharded = tuple[int, pa.RecordBatch]
+
+
+@beam.typehints.with_input_types(pa.RecordBatch)
+@beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
+class ShardByUser(beam.DoFn):  # type: ignore[misc]
+    """Splits a batch of observations by shard, a hash of the user."""
+
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[Sharded]:
+        """A batch for each shard that has rows in it."""
+        if self._shards == 1:
+            yield 0, batch
+            return
+        shard = self._shard_of(batch)
+        for number in np.unique(shard).tolist():
+            yield number, batch.take(pa.array(np.flatnonzero(shard == number)))
+
+    def _shard_of(self, batch: pa.RecordBatch) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+        users = batch["user"].dictionary_encode()
+        buckets = [bucket_of(user, self._shards) for user in users.dictionary.to_pylist()]
+        return np.array(buckets, np.int64)[ints(users.indices)]
