@@ -1,5 +1,7 @@
 """What can go wrong with the embedded broker, said in one line."""
 
+from pipeline.failures import Failure
 
-class BrokerError(Exception):
+
+class BrokerError(Failure):
     """The broker cannot be had, started or kept running; the message is one line."""

@@ -16,6 +16,7 @@ from kafka.errors import (
     NodeNotReadyError,
 )
 
+from pipeline.failures import Failure
 from pipeline.kafka.security import checked_security, without_secrets
 from pipeline.kafka.url import split_url
 
@@ -39,7 +40,7 @@ _REFUSALS = ("Authentication", "Handshake", "Sasl", "SSL", "Authorization")
 Client = TypeVar("Client", kafka.KafkaConsumer, kafka.KafkaProducer, kafka.KafkaAdminClient)
 
 
-class KafkaUnavailable(Exception):
+class KafkaUnavailable(Failure):
     """Kafka cannot be reached, refuses us or lacks the topic; the message is one line."""
 
 

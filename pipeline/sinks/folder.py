@@ -13,12 +13,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.failures import UsageError
+
 HIDDEN = ".phia-writing"
 COMPRESSION = "zstd"
 
 
-class OutputError(Exception):
-    """An output that cannot be written to; the message is one line."""
+class OutputError(UsageError):
+    """An output that cannot be written to."""
 
 
 def holds_output(folder: Path, names: Iterable[str]) -> bool:

@@ -1,0 +1,205 @@
+"""The command `phia`."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipeline.failures import told
+from schemas.load import json_schema, load_spec
+
+app = typer.Typer(
+    name="phia",
+    help="Raw events to the sequences that generative recommenders learn from.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The feature spec, a YAML file.")]
+
+
+def main() -> None:
+    """Runs the command of `sys.argv`: status 2 for a usage or spec error, 1 for another failure,
+    each with one line that says what and where."""
+    logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
+    logging.getLogger("kafka").propagate = False  # what it says is in our own line
+    sys.exit(told(lambda: app(standalone_mode=False), errors))
+
+
+@app.command(context_settings=_PASS_ON)
+def run(
+    context: typer.Context,
+    spec: SpecFile,
+    input: Annotated[str, typer.Option(help="A folder of files, or kafka://HOST:PORT[,…].")],
+    output: Annotated[
+        list[str], typer.Option(help="A folder, or kafka://HOST:PORT/TOPIC; may be given twice.")
+    ],
+    until: Annotated[
+        str | None, typer.Option(help="latest: stop at the topics' present ends.")
+    ] = None,
+    replace: Annotated[bool, typer.Option(help="Replace what a run wrote before.")] = False,
+    start: Annotated[
+        str, typer.Option(help="Kafka: earliest, latest, committed, or a time (ISO 8601).")
+    ] = "earliest",
+    group: Annotated[
+        str | None, typer.Option(help="Kafka: the group to commit offsets for, to see lag.")
+    ] = None,
+    readers: Annotated[int, typer.Option(min=1, help="Kafka: readers side by side.")] = 1,
+    shards: Annotated[
+        int | None, typer.Option(min=1, help="Shards of users; fixed while a job lives.")
+    ] = None,
+    interval: Annotated[
+        str | None, typer.Option(help="Event time between firings of a stream, as in 10s.")
+    ] = None,
+    kafka: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE: a security option of kafka-python.")
+    ] = None,
+    kafka_file: Annotated[
+        Path | None, typer.Option(help="A file of such KEY=VALUE lines, for secrets.")
+    ] = None,
+    metrics_file: Annotated[
+        Path | None, typer.Option(help="Write metrics as Prometheus text at the end.")
+    ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Serve metrics at this port while the run lasts.")
+    ] = None,
+) -> None:
+    """Make sequences of events. Other options go to Beam, as --runner=FlinkRunner."""
+    from pipeline.options import run_of
+    from pipeline.progress import shown_while
+    from pipeline.run import run as run_pipeline
+    from pipeline.security_file import security_options
+
+    what = run_of(
+        load_spec(spec),
+        input,
+        output,
+        until,
+        start,
+        interval,
+        security_options(kafka or [], kafka_file),
+        context.args,
+        group=group,
+        readers=readers,
+        shards=shards,
+        replace=replace,
+        metrics_file=metrics_file,
+        metrics_port=metrics_port,
+    )
+    with shown_while("reading", errors):
+        counts = run_pipeline(what, lambda line: errors.print(f"warning: {line}"))
+    _summarise(counts)
+
+
+def _summarise(counts: dict[str, int]) -> None:
+    rejected = sum(n for name, n in counts.items() if name.startswith("rejected."))
+    numbers = {"records": counts.get("records", 0), "rejected": rejected}
+    numbers |= {name: counts.get(name, 0) for name in ("late", "copies", "sessions", "sequences")}
+    numbers |= {name: counts.get(name, 0) for name in ("raw_tokens", "tokens")}
+    line = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in numbers.items())
+    typer.echo(line)
+
+
+@app.command()
+def check(
+    spec: SpecFile,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of specs instead.")
+    ] = False,
+) -> None:
+    """Check a spec, and say what it would do."""
+    import json
+
+    from pipeline.check import described
+
+    if schema:
+        typer.echo(json.dumps(json_schema(), indent=2))
+        return
+    for line in described(load_spec(spec)):
+        typer.echo(line)
+
+
+@app.command()
+def erase(out: Annotated[Path, typer.Argument(help="A folder that phia run wrote.")]) -> None:
+    """Remove the rows of erased users from a folder already written."""
+    from pipeline.erase import erase as erase_rows
+
+    rows, files = erase_rows(out)
+    typer.echo(f"{rows:,} sequences removed, {files:,} files rewritten")
+
+
+@app.command()
+def simulate(
+    spec: SpecFile,
+    output: Annotated[str, typer.Option(help="A folder, or kafka://HOST:PORT.")],
+    events: Annotated[int | None, typer.Option(min=1, help="Records in all.")] = None,
+    days: Annotated[float, typer.Option(help="Days of event time, where events is absent.")] = 1.0,
+    users: Annotated[int, typer.Option(min=1)] = 1_000,
+    items: Annotated[int, typer.Option(min=1)] = 5_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    rate: Annotated[float, typer.Option(help="Kafka: records a second; 0: all that goes.")] = 0.0,
+    timestamps: Annotated[
+        str, typer.Option(help="Kafka: event (as of arrival in the simulation) or now.")
+    ] = "event",
+    partitions: Annotated[int, typer.Option(min=1, help="Kafka: of topics made.")] = 2,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE: any number of the platform.")
+    ] = None,
+    replace: Annotated[bool, typer.Option(help="Replace what was simulated before.")] = False,
+) -> None:
+    """Simulate a platform: views, reactions, profiles, sessions and erasures, faults included."""
+    from pipeline.progress import shown_while
+    from pipeline.simulate.command import simulated
+
+    numbers = {"seed": seed, "users": users, "items": items, "days": days, "events": events}
+    with shown_while("simulating", errors) as progress:
+        truth = simulated(
+            load_spec(spec),
+            output,
+            numbers,
+            set_ or [],
+            rate=rate,
+            timestamps=timestamps,
+            partitions=partitions,
+            replace=replace,
+            progress=progress,
+        )
+    records = ", ".join(f"{name} {count:,}" for name, count in truth["records"].items())
+    typer.echo(f"{records}; malformed {sum(truth['malformed'].values()):,}, late {truth['late']:,}")
+
+
+@app.command()
+def broker(
+    folder: Annotated[Path, typer.Option(help="Where its data are kept.")] = Path("out/broker"),
+    port: Annotated[int, typer.Option(help="0: a free one.")] = 9092,
+    topic: Annotated[
+        list[str] | None, typer.Option(help="NAME[:PARTITIONS] to create; may be repeated.")
+    ] = None,
+) -> None:
+    """Run a real Kafka broker on this machine, for development, until Ctrl-C."""
+    from pipeline.broker import serve
+    from pipeline.options import topics_of
+
+    serve(folder, port, topics_of(topic or []), progress=typer.echo)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The folder for what it makes.")] = Path("out/demo"),
+    events: Annotated[int, typer.Option(min=1_000)] = 100_000,
+) -> None:
+    """Show the whole way: a broker, a simulated platform, the pipeline, and what came out."""
+    from pipeline.demo.show import show
+
+    show(out, events, Console())
+
+
+if __name__ == "__main__":
+    main()

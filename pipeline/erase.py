@@ -1,0 +1,59 @@
+"""`phia erase`: void rows taken out of a folder that runs have written (S13)."""
+
+import os
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.sinks.folder import COMPRESSION, HIDDEN, OutputError
+from schemas.outputs import SEQUENCES
+
+
+def erase(folder: Path) -> tuple[int, int]:
+    """Removes the sequences that the folder's tombstones make void: those of an erased user with
+    an end at or before the erasure. Gives the number of rows removed and of files rewritten.
+
+    Each file is replaced whole. Raises OutputError where the folder holds no run's output.
+    """
+    if not (folder / SEQUENCES).is_dir() or not (folder / "tombstones").is_dir():
+        raise OutputError(f"{folder} holds no run's output: it has no {SEQUENCES}/ or tombstones/")
+    erased = _erasures(folder)
+    removed = rewritten = 0
+    if erased.num_rows:
+        for file in sorted((folder / SEQUENCES).glob("*.parquet")):
+            gone = _without_void(file, folder / HIDDEN / file.name, erased)
+            removed, rewritten = removed + gone, rewritten + (gone > 0)
+    return removed, rewritten
+
+
+def _erasures(folder: Path) -> pa.Table:
+    """The last erasure of each erased user."""
+    scan = pl.scan_parquet(folder / "tombstones" / "*.parquet")
+    return scan.group_by("user_id").agg(pl.col("time").max()).collect().to_arrow()
+
+
+def _without_void(file: Path, hidden: Path, erased: pa.Table) -> int:
+    """Rewrites a file, row group by row group, if any row of it is void; counts those."""
+    source = pq.ParquetFile(file)
+    void = [_void(source, group, erased) for group in range(source.num_row_groups)]
+    gone = sum(int(pc.sum(mask).as_py() or 0) for mask in void)
+    if gone:
+        hidden.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(hidden, source.schema_arrow, compression=COMPRESSION) as writer:
+            for group, mask in enumerate(void):
+                writer.write_table(source.read_row_group(group).filter(pc.invert(mask)))
+        os.replace(hidden, file)
+    return gone
+
+
+def _void(source: pq.ParquetFile, group: int, erased: pa.Table) -> pa.Array:
+    """[rows] True for the void rows of a row group."""
+    rows = source.read_row_group(group, columns=["user_id", "session_end"])
+    at = pc.index_in(
+        rows["user_id"], value_set=erased["user_id"].cast(pa.string()).combine_chunks()
+    )
+    until = erased["time"].take(at.combine_chunks()).cast(rows.schema.field("session_end").type)
+    return pc.fill_null(pc.less_equal(rows["session_end"], until), False)

@@ -1,0 +1,155 @@
+"""What `phia run` is asked to do, checked before anything starts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from pipeline.failures import UsageError
+from pipeline.kafka.clients import Connection
+from pipeline.kafka.starting import Start
+from schemas.durations import parse_duration
+from schemas.spec import Spec
+
+IN_PROCESS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")
+DEFAULT_RUNNER = "--runner=FnApiRunner"
+BOUNDED_SHARDS, STREAM_SHARDS = 8, 256
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: a spec, where its records are, where its outputs go, and how Beam is to run it."""
+
+    spec: Spec
+    folder_in: Path | None
+    kafka_in: Connection | None
+    folder_out: Path | None
+    topic_out: Connection | None
+    bounded: bool
+    beam: PipelineOptions
+    start: Start = field(default_factory=Start)
+    group: str | None = None
+    readers: int = 1
+    shards: int = BOUNDED_SHARDS
+    interval: int | None = None
+    replace: bool = False
+    metrics_file: Path | None = None
+    metrics_port: int | None = None
+
+
+def run_of(
+    spec: Spec,
+    read: str,
+    write: Sequence[str],
+    until: str | None,
+    start: str,
+    interval: str | None,
+    security: dict[str, str],
+    beam_options: Sequence[str],
+    **more: Any,
+) -> Run:
+    """A run from what the command line says. Raises UsageError."""
+    if until not in (None, "latest"):
+        raise UsageError(f"--until={until}: must be latest")
+    kafka_in = _connection(read, security) if read.startswith("kafka:") else None
+    if kafka_in is not None and kafka_in.topic:
+        raise UsageError(f"--input={read}: names a topic; the topics are the spec's sources")
+    folder, topic = _outputs(write, security)
+    bounded = kafka_in is None or until == "latest"
+    if kafka_in is None and until is not None:
+        raise UsageError("--until is for Kafka; files are read to their ends as they are")
+    more["shards"] = more.get("shards") or (BOUNDED_SHARDS if bounded else STREAM_SHARDS)
+    return Run(
+        spec,
+        None if kafka_in else _folder(read),
+        kafka_in,
+        folder,
+        topic,
+        bounded,
+        beam_of(beam_options, bounded),
+        start=_start(start, more.get("group")),
+        interval=None if interval is None else _interval(interval),
+        **more,
+    )
+
+
+def beam_of(given: Sequence[str], bounded: bool) -> PipelineOptions:
+    """Beam's options. Raises UsageError for what Beam does not know, and for unbounded input on
+    a runner that fires event-time timers wrongly while an unbounded source runs."""
+    named = any(option.split("=")[0] == "--runner" for option in given)
+    options = PipelineOptions([*([] if named or not bounded else [DEFAULT_RUNNER]), *given])
+    runner = options.view_as(StandardOptions).runner or "no runner"
+    if not bounded and (not named or runner.split(".")[-1] in IN_PROCESS):
+        raise UsageError(
+            f"{runner} can't run unbounded input: name --runner=FlinkRunner or "
+            "--runner=PrismRunner, or stop at the present end with --until latest"
+        )
+    if runner.split(".")[-1] in IN_PROCESS:
+        _known(given, options)
+    return options
+
+
+def _known(given: Sequence[str], options: PipelineOptions) -> None:
+    """Raises UsageError for an option that neither phia nor Beam has. Portable runners have more
+    than Beam's own, so this is only for those in this process."""
+    with_unknown = options.get_all_options(retain_unknown_options=True)
+    unknown = with_unknown.keys() - options.get_all_options().keys()
+    if unknown or (given and not given[0].startswith("--")):
+        odd = f"--{min(unknown)}" if unknown else given[0]
+        raise UsageError(f"{odd}: neither phia nor Beam has this option; see phia run --help")
+
+
+def _connection(url: str, security: dict[str, str]) -> Connection:
+    try:
+        return Connection.from_url(url, security)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _folder(read: str) -> Path:
+    folder = Path(read)
+    if not folder.is_dir():
+        raise UsageError(f"--input={read}: must be a folder of files, or kafka://HOST:PORT")
+    return folder
+
+
+def _outputs(
+    write: Sequence[str], security: dict[str, str]
+) -> tuple[Path | None, Connection | None]:
+    topics = [_connection(url, security) for url in write if url.startswith("kafka:")]
+    folders = [Path(path) for path in write if not path.startswith("kafka:")]
+    if len(topics) > 1 or len(folders) > 1:
+        raise UsageError("--output: at most one folder and one topic")
+    if topics and not topics[0].topic:
+        raise UsageError("--output: must name the topic, as in kafka://HOST:PORT/sequences")
+    return (folders[0] if folders else None), (topics[0] if topics else None)
+
+
+def _start(written: str, group: str | None) -> Start:
+    try:
+        start = Start.parse(written)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from None
+    if start.where == "committed" and group is None:
+        raise UsageError("--start=committed: needs --group, whose offsets they are")
+    return start
+
+
+def _interval(written: str) -> int:
+    try:
+        return max(parse_duration(written), 1)
+    except ValueError as error:
+        raise UsageError(f"--interval={written}: {error}") from None
+
+
+def topics_of(written: Sequence[str]) -> dict[str, int]:
+    """NAME[:PARTITIONS] of topics to make, as partitions by name. Raises UsageError."""
+    topics = {}
+    for topic in written:
+        name, colon, count = topic.partition(":")
+        if not name or (colon and not (count.isdecimal() and int(count))):
+            raise UsageError(f"--topic {topic}: must be NAME or NAME:PARTITIONS")
+        topics[name] = int(count or 1)
+    return topics

@@ -1,0 +1,109 @@
+"""`phia run`: the pipeline put together, run, and its end accounted for."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.runners.runner import PipelineState
+
+from pipeline.failures import Failure, UsageError
+from pipeline.files.source import ReadFiles, files_of
+from pipeline.kafka.source import ReadKafka, Reads
+from pipeline.kafka.topics import partitions_of
+from pipeline.metrics import counters, serve_metrics, write_metrics
+from pipeline.options import Run
+from pipeline.sinks.folder import check_output
+from pipeline.sinks.write import WriteSequences
+from schemas.outputs import output_schemas
+from transforms.sequences import Sequences
+
+Say = Callable[[str], None]
+
+_CAUSE = re.compile(r"(?:KafkaUnavailable|OutputError|OSError|MemoryError)\b: (.*)")
+
+
+class RunFailed(Failure):
+    """A run that ended before it was done; the message is one line."""
+
+
+def run(what: Run, warn: Say) -> dict[str, int]:
+    """Runs a pipeline to its end, and gives its counters.
+
+    Raises UsageError, OutputError, KafkaUnavailable before anything is read; RunFailed after.
+    """
+    _check(what, warn)
+    pipeline = built(what)
+    try:
+        result = pipeline.run()
+        if what.metrics_port is not None:
+            serve_metrics(result, what.metrics_port)
+        state = result.wait_until_finish()
+    except RuntimeError as error:
+        raise RunFailed(_cause(error)) from error
+    if state != PipelineState.DONE:
+        raise RunFailed(f"the pipeline ended as {state}")
+    if what.metrics_file is not None:
+        write_metrics(result, what.metrics_file)
+    return counters(result)
+
+
+def built(what: Run) -> beam.Pipeline:
+    """The pipeline of a run."""
+    pipeline = beam.Pipeline(options=what.beam)
+    _ = (
+        pipeline
+        | _source(what)
+        | Sequences(what.spec, what.bounded, what.shards, what.interval)
+        | WriteSequences(
+            what.spec,
+            None if what.folder_out is None else str(what.folder_out),
+            what.topic_out,
+            what.bounded,
+        )
+    )
+    return pipeline
+
+
+def _source(what: Run) -> beam.PTransform:
+    if what.kafka_in is None:
+        return ReadFiles(what.spec, str(what.folder_in))
+    return ReadKafka(
+        Reads(what.spec, what.kafka_in, what.start, what.bounded, what.readers, what.group)
+    )
+
+
+def _check(what: Run, warn: Say) -> None:
+    """What would fail later, or fail without a word, fails or is said here."""
+    if what.folder_out is not None:
+        check_output(what.folder_out, output_schemas(what.spec), what.replace or not what.bounded)
+    if what.topic_out is not None:
+        partitions_of(what.topic_out, str(what.topic_out.topic))
+    if what.kafka_in is not None:
+        for topic in what.spec.sources:
+            partitions_of(what.kafka_in, topic)
+    else:
+        _check_files(what, warn)
+
+
+def _check_files(what: Run, warn: Say) -> None:
+    there = {name for name, _ in files_of(what.spec, what.folder_in)} if what.folder_in else set()
+    if not there:
+        raise UsageError(f"--input={what.folder_in}: has no file of any source; {_wanted(what)}")
+    for name in what.spec.sources.keys() - there:
+        warn(f"source {name}: no file in {what.folder_in}; {_wanted(what, [name])}")
+
+
+def _wanted(what: Run, names: Iterable[str] | None = None) -> str:
+    suffix = {"json": "jsonl"}
+    sources = {name: what.spec.sources[name].format for name in names or what.spec.sources}
+    shown = [f"{name}.{suffix.get(fmt, fmt)}" for name, fmt in sources.items()]
+    return f"expected {', '.join(shown)}, or such files under folders of the sources' names"
+
+
+def _cause(error: RuntimeError) -> str:
+    """The line of a worker's traceback that says what went wrong."""
+    text = str(error)
+    known = _CAUSE.findall(text)
+    lines: list[Any] = known or [line for line in text.splitlines() if line.strip()]
+    return str(lines[-1]).removesuffix(" [while running 'Read']").strip() if lines else repr(error)
