@@ -1,27 +1,36 @@
 """Arrow IPC between programs: what comes from outside is checked before it is believed."""
 
-from collections.abc import Collection
+import struct
+from collections.abc import Collection, Iterator
 
 import pyarrow as pa
 import pyarrow.types as pt
+
+from schemas.ipc_sizes import uncompressed_bytes
 
 MOST_BYTES = 64 << 20
 """Bytes of a message, and of what it says when uncompressed, unless the caller sets a limit."""
 
 _MOST_COLUMNS = 1_000
+_DAMAGES = (pa.ArrowException, OSError, struct.error, ValueError)
 
 
 class CodecError(ValueError):
-    """A message that is refused; the text says what is wrong with it and what would be right."""
+    """A message that is refused; the text says what is wrong with it and what would be right, in
+    one line also where names within the message have several."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(" ".join(text.split()))
 
 
 def encode_batch(batch: pa.RecordBatch, compression: str | None = None) -> bytes:
     """A record batch as an IPC stream; `compression` is None, "zstd" or "lz4"."""
     sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression=compression)
+    options = pa.ipc.IpcWriteOptions(compression=compression, use_threads=False)
     with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
         writer.write_batch(batch)
-    return bytes(sink.getvalue())
+    encoded: bytes = sink.getvalue().to_pybytes()
+    return encoded
 
 
 def decode_batch(
@@ -35,23 +44,27 @@ def decode_batch(
     if len(encoded) > most_bytes:
         raise CodecError(f"a message of {len(encoded)} bytes; at most {most_bytes} are read")
     try:
+        _check_size(uncompressed_bytes(encoded), most_bytes)
         with pa.ipc.open_stream(encoded) as reader:
             _check_schema(reader.schema, schema)
-            batches = _one(reader, most_bytes)
-            batches.validate(full=True)
-            return batches
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OSError) as error:
-        line = " ".join(str(error).split())
-        raise CodecError(f"not a whole Arrow IPC stream of {len(encoded)} bytes: {line}") from None
+            batch = _one(reader)
+            batch.validate(full=True)
+            return batch
+    except CodecError:
+        raise
+    except _DAMAGES as error:
+        raise CodecError(f"not a whole Arrow IPC stream of {len(encoded)} bytes: {error}") from None
 
 
-def _one(reader: pa.RecordBatchReader, most_bytes: int) -> pa.RecordBatch:
+def _check_size(size: int, most_bytes: int) -> None:
+    if size > most_bytes:
+        raise CodecError(f"a message that says {size} bytes; at most {most_bytes} are read")
+
+
+def _one(reader: pa.RecordBatchReader) -> pa.RecordBatch:
     batch = next(iter(reader), None)
     if batch is None or next(iter(reader), None) is not None:
         raise CodecError("a message holds one record batch; this one has none, or several")
-    size = sum(buffer.size for column in batch for buffer in column.buffers() if buffer)
-    if size > most_bytes:
-        raise CodecError(f"a message that says {size} bytes; at most {most_bytes} are read")
     return batch
 
 
@@ -70,7 +83,17 @@ def _check_schema(found: pa.Schema, wanted: pa.Schema) -> None:
 
 def _refuse_unknown_types(found: pa.Schema, known: Collection[str]) -> None:
     for field in found:
-        if field.name not in known and isinstance(field.type, pa.BaseExtensionType):
-            raise CodecError(f"column {field.name} is of an extension type, {field.type}")
-        if pt.is_union(field.type):
-            raise CodecError(f"column {field.name} is a union, which is not read")
+        for kind in () if field.name in known else _within(field.type):
+            if isinstance(kind, pa.BaseExtensionType):
+                raise CodecError(f"column {field.name} is of an extension type, {kind}")
+            if pt.is_union(kind):
+                raise CodecError(f"column {field.name} holds a union, which is not read")
+
+
+def _within(kind: pa.DataType) -> Iterator[pa.DataType]:
+    """A type, and those that it is made of."""
+    yield kind
+    if pt.is_dictionary(kind):
+        yield from _within(kind.value_type)
+    for place in range(kind.num_fields):
+        yield from _within(kind.field(place).type)

@@ -3,6 +3,8 @@
 import pyarrow as pa
 from apache_beam.coders import Coder, registry
 
+from schemas.codec import encode_batch
+
 Tagged = tuple[str, pa.RecordBatch]
 """What the readers give: rows of one of the outputs, or OBSERVATIONS."""
 
@@ -15,14 +17,15 @@ class RecordBatchCoder(Coder):  # type: ignore[misc]
 
     def encode(self, value: pa.RecordBatch) -> bytes:
         """The bytes of a batch."""
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, value.schema) as writer:
-            writer.write_batch(value)
-        return bytes(sink.getvalue())
+        return encode_batch(value)
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
         """The batch of these bytes, which it shares."""
         return pa.ipc.open_stream(encoded).read_next_batch()
+
+    def estimate_size(self, value: pa.RecordBatch) -> int:
+        """About its bytes. Beam asks for some elements of each step, and would encode them."""
+        return int(value.nbytes)
 
     def is_deterministic(self) -> bool:
         """Equal batches may have other bytes: by their offsets, or by what nulls hide."""

@@ -26,8 +26,13 @@ class ShardByUser(beam.DoFn):  # type: ignore[misc]
             yield 0, batch
             return
         shard = self._shard_of(batch)
-        for number in np.unique(shard).tolist():
-            yield number, batch.take(pa.array(np.flatnonzero(shard == number)))
+        sorted_batch = batch.take(pa.array(np.argsort(shard, kind="stable")))
+        numbers, counts = np.unique(shard, return_counts=True)
+        starts = np.cumsum(counts) - counts
+        for number, start, count in zip(
+            numbers.tolist(), starts.tolist(), counts.tolist(), strict=True
+        ):
+            yield number, sorted_batch.slice(start, count)
 
     def _shard_of(self, batch: pa.RecordBatch) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
         users = batch["user"].dictionary_encode()

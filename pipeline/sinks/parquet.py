@@ -2,7 +2,9 @@
 
 import os
 import uuid
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from pipeline.sinks.folder import COMPRESSION, HIDDEN, publish
 
 FILE_BYTES = 256 << 20
 GROUP_BYTES = 16 << 20
+WRITE_S = 600.0
 
 
 class WriteFolder(beam.PTransform):  # type: ignore[misc]
@@ -58,9 +61,18 @@ class WriteParquet(beam.DoFn):  # type: ignore[misc]
         self._name = name
         self._schema = schema
 
+    def setup(self) -> None:
+        """A thread that compresses while the next batch is made."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
+
+    def teardown(self) -> None:
+        """Ends the thread."""
+        self._thread.shutdown()
+
     def start_bundle(self) -> None:
         """Nothing is open yet."""
         self._file: str | None = None
+        self._writing: deque[Future[None]] = deque()
         self._held: list[pa.RecordBatch] = []
         self._held_bytes = 0
 
@@ -94,10 +106,17 @@ class WriteParquet(beam.DoFn):  # type: ignore[misc]
                 compression=COMPRESSION,
                 use_dictionary=_coded(self._schema),
             )
-        self._writer.write_table(pa.Table.from_batches(self._held).cast(self._schema))
+        rows = pa.Table.from_batches(self._held).cast(self._schema)
         self._held, self._held_bytes = [], 0
+        self._wait(leave=1)  # so that memory holds two row groups at most
+        self._writing.append(self._thread.submit(self._writer.write_table, rows))
+
+    def _wait(self, leave: int) -> None:
+        while len(self._writing) > leave:
+            self._writing.popleft().result(timeout=WRITE_S)
 
     def _close(self) -> str:
+        self._wait(leave=0)
         self._writer.close()
         name, self._file = str(self._file), None
         return name

@@ -36,6 +36,12 @@ def cases(draw: st.DrawFn, max_records: int = 26) -> Case:
     Most records are valid. A source's records come shuffled; every source is there, some empty.
     """
     spec = draw(specs())
+    return spec, draw(streams(spec, max_records))
+
+
+@st.composite
+def streams(draw: st.DrawFn, spec: Spec, max_records: int) -> dict[str, list[Record]]:
+    """The raw records of the sources of a spec, as in `cases`."""
     sources: dict[str, list[Record]] = {name: [] for name in spec["sources"]}
     forms = {name: _Form.of(source) for name, source in spec["sources"].items()}
     steps = _steps(settings_of(spec))
@@ -47,8 +53,7 @@ def cases(draw: st.DrawFn, max_records: int = 26) -> Case:
         sources[name] += draw(_events_of(forms[name], user, clocks[user]))
         if draw(now_and_then(3)):
             sources["events"] += draw(_interrupted(forms["events"], user, clocks[user]))
-    return spec, {name: draw(st.permutations(each)) for name, each in sources.items()}
-
+    return {name: draw(st.permutations(each)) for name, each in sources.items()}
 
 def _counts(most: int) -> st.SearchStrategy[int]:
     """How many records a case has: mostly near the most, in which more happens."""

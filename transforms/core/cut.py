@@ -56,10 +56,10 @@ class Tally:
 
 
 def cut(
-    rows: pa.Table, final: int, ledger: pa.Table, next_slot: int, spec: Spec, recall: Recall
+    table: pa.Table, final: int, ledger: pa.Table, next_slot: int, spec: Spec, recall: Recall
 ) -> Cut:
     """Cuts the complete sessions out of observations that are all final, up to time `final`."""
-    begin = opened(rows, ledger, spec)
+    begin = opened(table, ledger, spec)
     seen, standing = begin.seen, begin.standing
     found = engaged(seen, spec, final)
     raw_at_group, raw_used = raw_tokens(seen, found, spec)
@@ -126,7 +126,7 @@ def _completed(begin: Opened, found: Engaged, raw_at_group: Ints) -> Completed:
         standing.contents[life] + place_in_run(is_first(groups.life))[last] + 1,
         begin.users.take(life),
         ints(begin.seen.rows["source"])[row],
-        begin.seen.rows["event_id"].combine_chunks().take(row),
+        begin.seen.rows.take(row)["event_id"],
         groups.time[first],
         groups.time[last],
         last - first + 1,

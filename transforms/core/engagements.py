@@ -6,7 +6,6 @@ A firing uses up what stands before the first engagement whose session is not co
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from schemas.spec import Spec
 from transforms.core.arrays import (
@@ -22,6 +21,7 @@ from transforms.core.arrays import (
     valid,
 )
 from transforms.core.attribution import leaders
+from transforms.core.rows import Rows
 from transforms.core.sessions import final_from, session_starts
 
 
@@ -32,7 +32,7 @@ class Observed:
     `moment` is the row with which the row's time begins, `opening` [lives] that of each life.
     """
 
-    rows: pa.Table
+    rows: Rows
     life: Ints
     time: Ints
     moment: Ints
@@ -137,7 +137,7 @@ def _first_end_after(seen: Observed, end_rows: Ints, before: Ints, life: Ints) -
     return when
 
 
-def observed(rows: pa.Table, life: Ints) -> Observed:
+def observed(rows: Rows, life: Ints) -> Observed:
     """Final observations in S2 order with the numbers of their lives."""
     time = ints(rows["time"])
     moment = last_true(is_first(life, time))

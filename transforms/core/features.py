@@ -13,6 +13,7 @@ from schemas.spec import Spec
 from transforms.core.arrays import Bools, Ints, ints, valid
 from transforms.core.engagements import Observed
 from transforms.core.entries import Entries, in_one, no_entries
+from transforms.core.rows import Rows
 from transforms.core.runs import first_of_runs
 from transforms.core.sets import Change, Members, changes_by_delta, changes_by_snapshot
 
@@ -32,7 +33,7 @@ def is_set(spec: Spec) -> Bools:
     return np.array([False] * FIRST_FEATURE + kinds)
 
 
-def observed_values(rows: pa.Table, spec: Spec, name: str) -> Ints:
+def observed_values(rows: Rows, spec: Spec, name: str) -> Ints:
     """[n] what each row's observation of a feature is in raw tokens: 1 for a scalar, 1 for each
     value that a set observation names."""
     if spec.features[name].kind == "scalar":
@@ -41,7 +42,7 @@ def observed_values(rows: pa.Table, spec: Spec, name: str) -> Ints:
     return named
 
 
-def _lengths(lists: pa.ChunkedArray) -> Ints:
+def _lengths(lists: pa.Array) -> Ints:
     if lists.null_count == len(lists):
         return np.zeros(len(lists), np.int64)
     return ints(pc.list_value_length(lists))
@@ -63,7 +64,7 @@ def new_entries(seen: Observed, spec: Spec, now: Bools, at: Ints, before: Entrie
     return _in_s2_order(seen, at, parts)
 
 
-def _scalar_entries(seen: Observed, column: pa.ChunkedArray, now: Bools, held: Entries) -> _Kept:
+def _scalar_entries(seen: Observed, column: pa.Array, now: Bools, held: Entries) -> _Kept:
     row = np.flatnonzero(valid(column) & now)
     value = ints(column)[row]
     holds, has = np.zeros(len(seen.opening), np.int64), np.zeros(len(seen.opening), bool)

@@ -1,11 +1,10 @@
 """S1: accepted records that observe nothing."""
 
-import pyarrow as pa
-
 from transforms.core.arrays import Bools, flags, valid
+from transforms.core.rows import Rows
 
 
-def observing(rows: pa.Table) -> Bools:
+def observing(rows: Rows) -> Bools:
     """True for the records that observe anything: an engagement, a feature, an end, an erasure.
 
     Another record moves the watermark, and may be the copy that stays of several (S3), but is no

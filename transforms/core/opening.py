@@ -14,6 +14,7 @@ from transforms.core.ledger import UNSEEN, Standing, rows_of, standing_at
 from transforms.core.lives import after_erasure, inherits, new_lives
 from transforms.core.observing import observing
 from transforms.core.order import in_order
+from transforms.core.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +34,20 @@ class Opened:
     tombstones: pa.Table
 
 
-def opened(rows: pa.Table, ledger: pa.Table, spec: Spec) -> Opened:
+def opened(table: pa.Table, ledger: pa.Table, spec: Spec) -> Opened:
     """Orders final observations and opens the lives that they belong to (S2, S3, S13, S15)."""
-    given = _by_source(rows, spec)
-    rows, user = in_order(rows)
-    copies = given - _by_source(rows, spec)
+    given = _by_source(ints(table["source"]), spec)
+    rows, user = in_order(table)
+    copies = given - _by_source(ints(rows["source"]), spec)
     something = observing(rows)
-    rows, user = rows.filter(pa.array(something)), user[something]
-    names, user = rows["user"].combine_chunks().take(np.flatnonzero(is_first(user))), _dense(user)
+    rows, user = rows.filter(something), user[something]
+    names, user = rows["user"].take(np.flatnonzero(is_first(user))), _dense(user)
     known = rows_of(ledger, names)
     erase = flags(rows["erase"])
     held = known.copy()
     held[user[erase]] = -1
     alive = after_erasure(user, erase)
-    seen, life_user, life_row = _lives(
-        rows.filter(pa.array(alive)), user[alive], held, ledger, spec
-    )
+    seen, life_user, life_row = _lives(rows.filter(alive), user[alive], held, ledger, spec)
     return Opened(
         seen,
         names.take(life_user),
@@ -56,12 +55,12 @@ def opened(rows: pa.Table, ledger: pa.Table, spec: Spec) -> Opened:
         standing_at(ledger, life_row),
         known[known >= 0],
         copies,
-        _tombstones(rows.filter(pa.array(erase))),
+        _tombstones(rows.filter(erase)),
     )
 
 
 def _lives(
-    rows: pa.Table, user: Ints, held: Ints, ledger: pa.Table, spec: Spec
+    rows: Rows, user: Ints, held: Ints, ledger: pa.Table, spec: Spec
 ) -> tuple[Observed, Ints, Ints]:
     """The observations by life; and the user of each life and its row in the ledger, -1 where
     nothing that is held continues in it."""
@@ -79,11 +78,11 @@ def _dense(user: Ints) -> Ints:
     return np.cumsum(is_first(user)) - 1
 
 
-def _by_source(rows: pa.Table, spec: Spec) -> Ints:
-    return np.bincount(ints(rows["source"]), minlength=len(spec.sources))
+def _by_source(source: Ints, spec: Spec) -> Ints:
+    return np.bincount(source, minlength=len(spec.sources))
 
 
-def _tombstones(erasures: pa.Table) -> pa.Table:
+def _tombstones(erasures: Rows) -> pa.Table:
     """One row for each user and time erased; `erasures` stand in S2 order."""
     time = erasures["time"].cast(pa.int64()).cast(MS)
     table = pa.table([erasures["user"], time], schema=TOMBSTONES)

@@ -5,26 +5,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.core.arrays import Bools, Ints, flags, ints, is_first
+from transforms.core.rows import Rows
 
 _TIE_BREAKERS = ["erase", "event_id", "source", "content"]
 
 
-def in_order(rows: pa.Table) -> tuple[pa.Table, Ints]:
+def in_order(table: pa.Table) -> tuple[Rows, Ints]:
     """The records by user and, of each user, in S2 order, without copies; and the user's number.
 
     A record's feature observations precede its engagement, that its end mark, and erasures come
     last among those of one time: within one time records stand by event_id, then source, and the
     rules that follow take the kinds apart. Strings compare by their UTF-8 bytes.
     """
-    user = ints(rows["user"].combine_chunks().dictionary_encode().indices)
-    time = ints(rows["time"])
+    user = ints(table["user"].combine_chunks().dictionary_encode().indices)
+    time = ints(table["time"])
     order = np.lexsort((time, user))
     tied = _tied(user[order], time[order])
     if not tied.any():
-        return rows.take(order), user[order]
-    order, copies = _break_ties(rows, order, tied, user, time)
+        return Rows(table, order), user[order]
+    order, copies = _break_ties(table, order, tied, user, time)
     order = order[~copies]
-    return rows.take(order), user[order]
+    return Rows(table, order), user[order]
 
 
 def _tied(user: Ints, time: Ints) -> Bools:
@@ -35,12 +36,12 @@ def _tied(user: Ints, time: Ints) -> Bools:
 
 
 def _break_ties(
-    rows: pa.Table, order: Ints, tied: Bools, user: Ints, time: Ints
+    table: pa.Table, order: Ints, tied: Bools, user: Ints, time: Ints
 ) -> tuple[Ints, Bools]:
     """Orders the tied rows among themselves and marks the copies, of which the least stays."""
     places = np.flatnonzero(tied)
     those = order[places]
-    keys = rows.select(_TIE_BREAKERS).take(those)
+    keys = table.select(_TIE_BREAKERS).take(those)
     keys = keys.append_column("moment", pa.array(np.cumsum(is_first(user[those], time[those]))))
     by = [("moment", "ascending")] + [(name, "ascending") for name in _TIE_BREAKERS]
     ranks = np.asarray(pc.sort_indices(keys, sort_keys=by))

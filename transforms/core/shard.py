@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from schemas.spec import Spec
 from transforms.core.archive import Archive, Bag, Sizes
-from transforms.core.arrays import ints
+from transforms.core.arrays import Bools, ints
 from transforms.core.cut import Tally, cut
 from transforms.core.ledger import empty_ledger, forgotten_before
 from transforms.core.waiting import due, next_due
@@ -65,13 +65,11 @@ class Shard:
     def fire(self, rows: pa.Table, final: int) -> Generator[pa.RecordBatch, None, Fired]:
         """Gives the sequences of what is complete when all up to `final` is final; and at its end
         returns what else there is."""
-        ready = due(rows, self.spec, final)
-        waiting = rows.filter(pa.array(~ready))
+        ready, waiting = _parted(rows, due(rows, self.spec, final))
         held = self.held
         held.final = max(held.final, final)
         archive = Archive(self.spec, self.recent, self.cells, held.sizes)
-        ready_rows = rows.filter(pa.array(ready))
-        done = cut(ready_rows, final, held.ledger, held.next_slot, self.spec, archive.recall)
+        done = cut(ready, final, held.ledger, held.next_slot, self.spec, archive.recall)
         yield from done.sequences
         waiting = pa.concat_tables([waiting, done.waiting]).combine_chunks()
         held.ledger = self._within_retention(done.ledger, waiting["user"], final)
@@ -86,3 +84,10 @@ class Shard:
         if self.spec.retention is None:
             return ledger
         return forgotten_before(ledger, final - self.spec.retention, waiting)
+
+
+def _parted(rows: pa.Table, which: Bools) -> tuple[pa.Table, pa.Table]:
+    """The rows where the mask is True, and the others."""
+    if which.all():
+        return rows, rows.slice(0, 0)
+    return rows.filter(pa.array(which)), rows.filter(pa.array(~which))

@@ -40,27 +40,24 @@ def interleave(held: Held, rows: Ints, contents: Contents, entries: Entries) -> 
     """The tokens of the sequences: an entry stands before the content that it precedes in S2
     order, each content is followed by its actions. `rows` are `content_rows`."""
     offsets = sums_before(held.tokens)
-    kind = np.empty(offsets[-1], np.int16)
+    kind = np.full(offsets[-1], CONTENT, np.int16)
     ids = np.empty(offsets[-1], np.int64)
     times = np.empty(offsets[-1], np.int64)
 
-    places = _entry_places(held, entries.at[held.entry], offsets)
-    kind[places] = entries.kind[held.entry]
-    ids[places] = entries.id[held.entry]
-    times[places] = entries.time[held.entry]
-
-    free = np.ones(offsets[-1], bool)
-    free[places] = False
-    content, action = np.flatnonzero(free).reshape(-1, 2).T
-    kind[content], kind[action] = CONTENT, ACTION
-    ids[content], ids[action] = contents.item[rows], contents.actions[rows]
-    times[content] = times[action] = contents.time[rows]
+    content, entry = _places(held, entries.at[held.entry], len(rows))
+    ids[content], times[content] = contents.item[rows], contents.time[rows]
+    action = content + 1
+    kind[action], ids[action], times[action] = ACTION, contents.actions[rows], times[content]
+    kind[entry] = entries.kind[held.entry]
+    ids[entry], times[entry] = entries.id[held.entry], entries.time[held.entry]
     return Tokens(kind, ids, times, offsets)
 
 
-def _entry_places(held: Held, at: Ints, offsets: Ints) -> Ints:
-    """Where each entry goes: after the entries before it, and two tokens a content before it."""
-    rank = np.arange(len(held.entry)) - sums_before(held.entries)[held.sequence]
-    before = np.maximum(at - held.oldest[held.sequence], 0)
-    places: Ints = offsets[held.sequence] + rank + 2 * before
-    return places
+def _places(held: Held, at: Ints, contents: int) -> tuple[Ints, Ints]:
+    """Where the contents of all sequences go, and where the entries: each after two tokens for
+    every content, and one for every entry, that stand before it."""
+    start = sums_before(held.contents)[held.sequence]
+    following = start + np.maximum(at - held.oldest[held.sequence], 0)
+    entries_before = np.cumsum(np.bincount(following, minlength=contents))
+    content = 2 * np.arange(contents) + entries_before
+    return content, 2 * following + np.arange(len(following))

@@ -51,11 +51,12 @@ def left_over(seen: Observed, engaged: Engaged, spec: Spec) -> pa.Table:
     stub = after & (taken | flags(seen.rows["joined"]))
     waits = (after & seen.engages) | stub | flags(seen.rows["end"])
     at_cut = seen.time == cut_time
-    rows = _blank(seen.rows, "item", taken)
-    rows = _put(rows, "joined", pa.array(stub))
+    stays = (seen.time > cut_time) | (at_cut & waits)
+    table = _blank(seen.rows.filter(stays).table(), "item", taken[stays])
+    table = _put(table, "joined", pa.array(stub[stays]))
     for field in feature_columns(spec):
-        rows = _blank(rows, field.name, at_cut)
-    return rows.filter(pa.array((seen.time > cut_time) | (at_cut & waits)))
+        table = _blank(table, field.name, at_cut[stays])
+    return table
 
 
 def _blank(rows: pa.Table, name: str, where: Bools) -> pa.Table:

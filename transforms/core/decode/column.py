@@ -17,7 +17,7 @@ from transforms.core.arrays import Bools, Ints, ints, valid
 
 _ESCAPED = r'["\\\x00-\x1f]'
 _EXACT = float(1 << 53)
-_PLAIN = (1e-3, 1e15)  # of these floats repr has no exponent, and Arrow writes the same digits
+_PLAIN = (1e-3, 1e10)  # of these floats neither repr nor Arrow writes an exponent
 _DIGITS = r"^[1-9][0-9]{0,17}$"
 
 

@@ -172,7 +172,7 @@ def _in_one(
     tables.append(pa.Table.from_pylist([row for _, row in slow], schema=plan.schema))
     places = [place for _, place in parts] + [np.array([p for p, _ in slow], np.int64)]
     rows, place = pa.concat_tables(tables), np.concatenate(places)
-    if len(parts) == 1 and not slow:
+    if (place[1:] > place[:-1]).all():
         return rows, place
     order = np.argsort(place, kind="stable")
     return rows.take(order), place[order]

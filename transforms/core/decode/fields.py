@@ -55,6 +55,12 @@ class Field:
         joined = pc.binary_join_element_wise("[", pc.binary_join(inner, ","), "]", "")
         return pc.if_else(self.lists.is_valid(), joined, None)
 
+    def json_in_quotes(self) -> tuple[pa.Array, str]:
+        """[n] the JSON of each record's value without the quotes around it; and these."""
+        if self.lists is None and pt.is_string(self.column.values.type):
+            return self.column.values, '"'
+        return self.json, ""
+
     def values(self) -> tuple[Column, Ints]:
         """All values that are not null, and the record of each."""
         if self.lists is not None:
