@@ -13,7 +13,7 @@ from pipeline.kafka.source import ReadKafka, Reads
 from pipeline.kafka.topics import partitions_of
 from pipeline.metrics import counters, serve_metrics, write_metrics
 from pipeline.options import Run
-from pipeline.sinks.folder import check_output
+from pipeline.sinks.folder import check_output, write_empty
 from pipeline.sinks.write import WriteSequences
 from schemas.outputs import output_schemas
 from transforms.sequences import Sequences
@@ -76,7 +76,10 @@ def _source(what: Run) -> beam.PTransform:
 def _check(what: Run, warn: Say) -> None:
     """What would fail later, or fail without a word, fails or is said here."""
     if what.folder_out is not None:
-        check_output(what.folder_out, output_schemas(what.spec), what.replace or not what.bounded)
+        schemas = output_schemas(what.spec)
+        check_output(what.folder_out, schemas, what.replace or not what.bounded)
+        if not what.bounded:
+            write_empty(what.folder_out, schemas)
     if what.topic_out is not None:
         partitions_of(what.topic_out, str(what.topic_out.topic))
     if what.kafka_in is not None:

@@ -51,7 +51,8 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
     def __init__(self, spec: Spec, firing: Firing) -> None:
         self._spec = spec
         self._firing = firing
-        self._columns = observation_schema(spec).names
+        self._schema = observation_schema(spec)
+        self._columns = self._schema.names
         self._counters = {
             name: Metrics.counter("phia", name)
             for name in ("late", "copies", "sessions", "sequences", "tokens", "raw_tokens")
@@ -108,7 +109,7 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
         upto = EVER if self._firing.bounded else self._firing.final_at(timestamp.micros // 1000)
         states = [] if self._firing.bounded else list(held.read())
         shard = Shard(self._spec, Held.from_batch(states[0]) if states else Held(), recent, cells)
-        rows = pa.Table.from_batches(waiting.read())
+        rows = pa.Table.from_batches(waiting.read(), self._schema)
         waiting.clear()
         fired = yield from shard.fire(rows, upto)
         yield from self._beside(fired)
@@ -120,7 +121,8 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
         if fired.next_due == NEVER:
             due.clear()
             return
-        waiting.add(whole(fired.waiting))
+        if fired.waiting.num_rows:
+            waiting.add(whole(fired.waiting))
         self._set(timer, due, self._firing.next(fired.next_due, timestamp.micros // 1000))
 
     def _set(self, timer: Any, due: Any, at: int) -> None:

@@ -2,6 +2,5 @@
 
 from pipeline.files.find import find_files
 from pipeline.files.read import read_file, read_message
-from pipeline.files.tables import raw_of_row
 
-__all__ = ["find_files", "raw_of_row", "read_file", "read_message"]
+__all__ = ["find_files", "read_file", "read_message"]

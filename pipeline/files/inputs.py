@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.fetched import Damaged, Int64s, Origin
+from transforms.core.decode.reject import Reason
 
-MALFORMED = "malformed"
-TOO_LARGE = "too_large"
+MALFORMED, TOO_LARGE = Reason.MALFORMED, Reason.TOO_LARGE
 
 BATCH_BYTES = 32 << 20
 """A batch is also cut where it holds this many bytes, so that wide records do not fill memory."""

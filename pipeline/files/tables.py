@@ -1,7 +1,6 @@
 """Arrow tables, as files and messages hold them, to Columns that are safe to work on."""
 
 from collections.abc import Iterable, Iterator
-from io import BytesIO
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +8,7 @@ import pyarrow as pa
 from pipeline.files.inputs import BATCH_BYTES, MALFORMED, TOO_LARGE, Input, Reading, too_large
 from pipeline.files.weights import oversize
 from schemas.fetched import Columns, Damaged
+from transforms.core.decode.raw import ipc_of_row
 
 BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What Arrow raises for broken data (names of columns too), and for a failing disk: an OSError."""
@@ -27,22 +27,6 @@ def wanted_once(reading: Reading, names: list[str]) -> list[str]:
     if twice:
         raise pa.ArrowInvalid(f"columns that are there more than once: {', '.join(twice)}")
     return wanted
-
-
-def raw_of_row(columns: Columns, i: int) -> bytes:
-    """What is kept of a rejected row `i`: its csv line, or an Arrow IPC stream of that one row."""
-    if columns.raw is not None:
-        return columns.raw[i]
-    return _one_row(columns.table, i)
-
-
-def _one_row(table: pa.Table, i: int) -> bytes:
-    # A slice of one row would be written with all the values of its lists.
-    row = table.take([i])
-    out = BytesIO()
-    with pa.ipc.new_stream(out, row.schema) as writer:
-        writer.write_table(row)
-    return out.getvalue()
 
 
 def gather(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
@@ -99,7 +83,7 @@ def _within_limit(
     sizes = oversize(table, limit)
     lines = np.arange(first, first + table.num_rows, dtype=np.int64)
     for at in np.flatnonzero(sizes > limit).tolist():
-        raw = _one_row(table, at)[:limit]
+        raw = ipc_of_row(table, at)[:limit]
         yield source.damaged(first + at, raw, TOO_LARGE, too_large(int(sizes[at]), limit))
     fits = sizes <= limit
     if not fits.all():

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.files import raw_of_row, read_file, read_message
+from pipeline.files import read_file, read_message
 from pipeline.files.weights import oversize
 from schemas.fetched import Columns, Damaged, Fetched
 from schemas.sources import Source
+from transforms.core.decode.raw import raw_of_row
 
 N = 2500
 TABLE = pa.table(

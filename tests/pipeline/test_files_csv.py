@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.files import raw_of_row, read_file, read_message
+from pipeline.files import read_file, read_message
 from schemas.fetched import Columns, Damaged, Fetched
 from schemas.sources import Source
+from transforms.core.decode.raw import raw_of_row
 
 SOURCE = Source.model_validate({"user": "u", "time": "t", "format": "csv"})
 

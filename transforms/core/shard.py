@@ -9,10 +9,12 @@ import pyarrow as pa
 
 from schemas.spec import Spec
 from transforms.core.archive import Archive, Bag, Sizes
-from transforms.core.arrays import Bools, ints
+from transforms.core.arrays import NEVER, Bools, Ints, ints
 from transforms.core.cut import Tally, cut
 from transforms.core.ledger import empty_ledger, forgotten_before
 from transforms.core.waiting import due, next_due
+
+_EXPIRIES_A_RETENTION = 16
 
 EVER = 1 << 61
 """The time up to which everything is final at the end of bounded input."""
@@ -72,18 +74,29 @@ class Shard:
         done = cut(ready, final, held.ledger, held.next_slot, self.spec, archive.recall)
         yield from done.sequences
         waiting = pa.concat_tables([waiting, done.waiting]).combine_chunks()
-        held.ledger = self._within_retention(done.ledger, waiting["user"], final)
-        held.next_slot = done.next_slot
+        held.ledger, held.next_slot = done.ledger, done.next_slot
         if final < EVER:
-            archive.forget(np.sort(done.gone))
+            gone = np.concatenate([done.gone, self._expire(waiting["user"], final)])
+            archive.forget(np.sort(gone))
             archive.append(done.contents, np.sort(ints(held.ledger["slot"])))
-        return Fired(waiting, next_due(waiting, self.spec), done.tombstones, done.tally)
+        due_next = min(next_due(waiting, self.spec), self._expiry())
+        return Fired(waiting, due_next, done.tombstones, done.tally)
 
-    def _within_retention(self, ledger: pa.Table, waiting: pa.ChunkedArray, final: int) -> pa.Table:
-        """S15: the ledger without users whose next observation can only begin anew."""
+    def _expire(self, waiting: pa.ChunkedArray, final: int) -> Ints:
+        """S15: forgets users whose next observation can only begin anew, and gives their slots."""
+        before = self.held.ledger
         if self.spec.retention is None:
-            return ledger
-        return forgotten_before(ledger, final - self.spec.retention, waiting)
+            return np.empty(0, np.int64)
+        self.held.ledger = forgotten_before(before, final - self.spec.retention, waiting)
+        return np.setdiff1d(ints(before["slot"]), ints(self.held.ledger["slot"]))
+
+    def _expiry(self) -> int:
+        """S15: when to fire for users who may be forgotten by then, if for nothing else. Nothing
+        in the global window is collected by itself; many together cost little more than one."""
+        retention, last = self.spec.retention, ints(self.held.ledger["last"])
+        if retention is None or not len(last):
+            return NEVER
+        return int(last.min()) + retention + retention // _EXPIRIES_A_RETENTION + 1
 
 
 def _parted(rows: pa.Table, which: Bools) -> tuple[pa.Table, pa.Table]:

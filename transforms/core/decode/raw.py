@@ -18,9 +18,12 @@ def raw_of(fetched: Fetched, place: int) -> bytes:
 
 def raw_of_row(columns: Columns, place: int) -> bytes:
     """A row's line where the format has lines, else an Arrow IPC stream of that one row."""
-    if columns.raw is not None:
-        return columns.raw[place]
-    row = _one_row(columns.table, place)
+    return ipc_of_row(columns.table, place) if columns.raw is None else columns.raw[place]
+
+
+def ipc_of_row(table: pa.Table, place: int) -> bytes:
+    """One row of a table as an Arrow IPC stream."""
+    row = _one_row(table, place)
     out = BytesIO()
     with pa.ipc.new_stream(out, row.schema) as writer:
         writer.write_table(row)
