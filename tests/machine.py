@@ -93,7 +93,7 @@ def plain(batch: pa.RecordBatch) -> list[dict[str, Any]]:
         elif column.name == "token_time":
             times = table[column.name].cast(pa.list_(pa.int64()))
             table = table.set_column(place, column.name, times)
-    return table.to_pylist()
+    return list(table.to_pylist())
 
 
 def spec_of(written: Mapping[str, Any]) -> Spec:

@@ -10,7 +10,7 @@ from rich.console import Console
 from pipeline.broker import Broker
 from pipeline.demo.accounts import print_accounts
 from pipeline.demo.pick import print_sequences
-from pipeline.demo.steps import Demo, empty_broker, fill_topics, make_sequences, read_back
+from pipeline.demo.steps import Demo, claim, fill_topics, make_sequences, read_back
 from pipeline.failures import UsageError
 from schemas.load import load_spec
 
@@ -53,9 +53,10 @@ def show(out: Path, events: int, console: Console) -> None:
     began = time.monotonic()
     if not console.is_terminal:
         console = Console(file=console.file, width=max(WIDTH, console.width))
-    empty_broker(out / "broker")
+    spec = load_spec(SPEC)
+    claim(out, spec)
     with _broker(out / "broker", console) as broker:
-        demo = Demo(load_spec(SPEC), out, events, console, broker.bootstrap)
+        demo = Demo(spec, out, events, console, broker.bootstrap)
         for name, step in STEPS:
             with _timed(name, console) as tell:
                 tell(step(demo))

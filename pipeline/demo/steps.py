@@ -20,9 +20,14 @@ from pipeline.options import run_of
 from pipeline.progress import shown_while
 from pipeline.run import run
 from pipeline.simulate.command import simulated
+from pipeline.sinks.folder import OutputError, check_output, holds_output
 from schemas.codec import decode_batch
+from schemas.outputs import output_schemas
 from schemas.sequences import sequence_schema
 from schemas.spec import Spec
+
+MARK = ".phia-demo"
+"""The file that tells a demo's folder from others, which are not to be emptied."""
 
 TOPIC = "sequences"
 PARTITIONS = 2
@@ -60,14 +65,23 @@ class Demo:
         return pl.scan_parquet(self.out / name / "*.parquet")
 
 
-def empty_broker(folder: Path) -> None:
-    """Takes away what an earlier demo's broker kept. Raises BrokerError where one runs there."""
-    lock = take_lock(folder / "broker.lock", 0.0)
+def claim(out: Path, spec: Spec) -> None:
+    """Makes the folder a demo's, and takes away what an earlier demo's broker kept there.
+
+    Raises OutputError where it holds something else or can't be made, BrokerError where a broker
+    runs in it.
+    """
+    mine = (out / MARK).exists()
+    if not mine and ((out / "broker").exists() or holds_output(out, output_schemas(spec))):
+        raise OutputError(f"{out} holds what no demo made: name another folder with --out")
+    check_output(out, output_schemas(spec), replace=True)
+    (out / MARK).touch()
+    lock = take_lock(out / "broker" / "broker.lock", 0.0)
     if lock is None:
-        raise BrokerError(f"a broker runs in {folder}: stop it, or name another folder with --out")
+        raise BrokerError(f"a broker runs in {out / 'broker'}: stop it, or name another --out")
     with lock:
-        shutil.rmtree(folder / "data", ignore_errors=True)
-        (folder / "server.log").unlink(missing_ok=True)
+        shutil.rmtree(out / "broker" / "data", ignore_errors=True)
+        (out / "broker" / "server.log").unlink(missing_ok=True)
 
 
 def fill_topics(demo: Demo) -> str:

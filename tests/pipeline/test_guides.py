@@ -1,0 +1,192 @@
+"""What README and the guides tell their readers to run does what they say."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.erase import erase
+from pipeline.kafka.clients import Connection
+from pipeline.options import run_of
+from pipeline.run import run
+from pipeline.simulate.command import platform_of
+from pipeline.simulate.files import write_files
+from schemas.load import load_spec
+from tests.documents import ROOT, blocks, text_of
+from tests.pipeline.conftest import NewTopic
+from transforms.core.statistics import totals
+from transforms.core.thinning import drawn, draws
+
+README = text_of(ROOT / "README.md")
+TRAINERS = text_of(ROOT / "docs" / "guides" / "trainers.md")
+ANALYSTS = text_of(ROOT / "docs" / "guides" / "analysts.md")
+SPEC = load_spec(ROOT / "examples" / "shop" / "spec.yaml")
+OUTPUTS = ["sequences", "statistics", "rejected", "late", "dictionary", "tombstones"]
+
+
+def said(code: str, folder: Path, *arguments: str) -> str:
+    """What a block of Python prints when it is run in a folder."""
+    script = folder / "block.py"
+    script.write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script), *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def module_of(code: str, folder: Path) -> ModuleType:
+    """A block of Python as a module."""
+    file = folder / "block.py"
+    file.write_text(code, encoding="utf-8")
+    found = importlib.util.spec_from_file_location("block", file)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def code_with(text: str, part: str) -> str:
+    """The block of Python that holds a part."""
+    (code,) = [code for code in blocks(text, "python") if part in code]
+    return code
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of simulated records, with erasures."""
+    folder = tmp_path_factory.mktemp("raw")
+    numbers = {"seed": 1, "users": 300, "items": 300, "malformed": 0.01, "erasures": 0.3}
+    write_files(platform_of(numbers, [], SPEC.limits.record_bytes), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder within which `out` is what a run made of them."""
+    folder = tmp_path_factory.mktemp("run")
+    what = run_of(SPEC, str(raw), [str(folder / "out")], None, "earliest", None, {}, [])
+    assert run(what, pytest.fail)["sequences"] > 200
+    return folder
+
+
+def test_the_readme_gives_what_it_says(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "spec.yaml").write_text(blocks(README, "yaml")[0], encoding="utf-8")
+    (tmp_path / "in" / "views.jsonl").write_text(blocks(README, "json")[0], encoding="utf-8")
+    said(code_with(README, "beam.Pipeline"), tmp_path)
+    (row,) = pq.read_table(tmp_path / "out" / "sequences").to_pylist()
+    tokens = [*zip(row["token_type"], row["token_id"], strict=True)]
+    assert " ".join(map(str, tokens[1:3])) in README
+    assert " ".join(map(str, tokens[3:])) in README
+    assert tokens == [(2, 44), (0, 7), (1, 1), (0, 9), (1, 2)]
+
+
+@pytest.mark.kafka
+def test_the_consumer_reads_every_sequence_that_is_not_void(
+    raw: Path, out: Path, kafka: Connection, new_topic: NewTopic, tmp_path: Path
+) -> None:
+    topic = new_topic(2)
+    outputs = [f"kafka://{kafka.bootstrap}/{topic}"]
+    for _ in range(2):  # the second is a replay
+        what = run_of(SPEC, str(raw), outputs, None, "earliest", None, {}, [])
+        run(what, pytest.fail)
+    lines = said(code_with(TRAINERS, "KafkaConsumer"), tmp_path, kafka.bootstrap, topic)
+    read = [line.split()[:2] for line in lines.splitlines()]
+    rows = pq.read_table(out / "out" / "sequences").to_pylist()
+    gone = {t["user_id"]: t["time"] for t in pq.read_table(out / "out" / "tombstones").to_pylist()}
+    there = [r for r in rows if r["user_id"] not in gone or r["session_end"] > gone[r["user_id"]]]
+    assert gone
+    assert sorted(read) == sorted([row["user_id"], row["sequence_id"]] for row in there)
+
+
+BATCH = pa.table(
+    {
+        "token_type": pa.array([[2, 0, 1, 3, 0, 1], [0, 1]], pa.list_(pa.int16())),
+        "token_id": pa.array([[44, 7, 1, 5, 9, 2], [8, 0]], pa.list_(pa.int64())),
+    }
+)
+
+
+def test_ranking_is_computed_from_the_columns(tmp_path: Path) -> None:
+    ranking = module_of(code_with(TRAINERS, "def ranking"), tmp_path).ranking
+    for batch in (BATCH.to_batches()[0], BATCH.slice(1).to_batches()[0]):
+        types, ids, offsets, target, has = ranking(batch)
+        rows = batch.to_pylist()
+        assert types.tolist() == [kind for row in rows for kind in row["token_type"]]
+        assert np.diff(offsets).tolist() == [len(row["token_id"]) for row in rows]
+        assert target[has].tolist() == ([1, 2, 0] if len(rows) == 2 else [0])
+        assert (ids[has]).tolist() == ([7, 9, 8] if len(rows) == 2 else [8])
+
+
+def test_retrieval_is_computed_from_the_columns(tmp_path: Path) -> None:
+    retrieval = module_of(code_with(TRAINERS, "def retrieval"), tmp_path).retrieval
+    first, second = BATCH.to_pylist()
+    fused = [(2, 44, None), (0, 7, 1), (3, 5, None), (0, 9, 2)]
+    assert retrieval(first, 2) == (fused, [None, 9, None, None])
+    assert retrieval(first, 1) == (fused, [None, None, None, None])
+    assert retrieval(second, 3) == ([(0, 8, 0)], [None])
+
+
+def test_the_draw_is_the_pipelines(tmp_path: Path) -> None:
+    of_guide = module_of(code_with(TRAINERS, "def drawn"), tmp_path).drawn
+    ids = [f"{number:032x}" for number in range(300)]
+    mine = drawn(draws(5, ids), np.full(300, 1000), 300)
+    assert mine.tolist() == [of_guide(name, 1000, 300, seed=5) for name in ids]
+    assert 0 < mine.sum() < 300
+
+
+def test_the_folder_is_read_as_the_trainers_guide_says(out: Path) -> None:
+    code = code_with(TRAINERS, "scan_parquet") + "print(sequences.collect().height)\n"
+    assert int(said(code, out)) == pq.read_table(out / "out" / "sequences").num_rows
+
+
+@pytest.mark.parametrize("number", range(len(blocks(ANALYSTS, "python"))))
+def test_the_analysts_python_runs(number: int, out: Path) -> None:
+    assert "shape: (" in said(blocks(ANALYSTS, "python")[number], out)
+
+
+def test_the_most_popular_contents_are_counted_once_each(out: Path) -> None:
+    code = (
+        code_with(ANALYSTS, "popular").replace(".head(20)", "").replace("print(", "everything = (")
+    )
+    total = said(code + "print(everything['engagements'].sum())\n", out)
+    statistics = pq.read_table(out / "out" / "statistics")
+    assert int(total) == totals(statistics)["new_contents", None, None, None]
+
+
+@pytest.mark.parametrize("number", range(len(blocks(ANALYSTS, "sql"))))
+def test_the_analysts_sql_runs(number: int, out: Path) -> None:
+    frames = {name: pl.scan_parquet(out / "out" / name / "*.parquet") for name in OUTPUTS}
+    query = blocks(ANALYSTS, "sql")[number]
+    found = pl.SQLContext(frames).execute(query, eager=True)
+    assert found.height or "'late'" in query  # of files nothing is late
+
+
+def test_void_rows_are_those_that_erase_removes(out: Path, tmp_path: Path) -> None:
+    frames = {name: pl.scan_parquet(out / "out" / name / "*.parquet") for name in OUTPUTS}
+    query = blocks(ANALYSTS, "sql")[-1]
+    void = pl.SQLContext(frames).execute(query, eager=True)["void"][0]
+    for name in ("sequences", "tombstones"):
+        (tmp_path / name).mkdir()
+        table = pq.read_table(out / "out" / name)
+        pq.write_table(table, tmp_path / name / "part.parquet")
+    # A run emits nothing void of its own; an erasure of later does.
+    user = pq.read_table(out / "out" / "sequences")["user_id"][0].as_py()
+    later = pa.table({"user_id": [user], "time": [4_000_000_000_000]}).cast(
+        pa.schema([("user_id", pa.string()), ("time", pa.timestamp("ms", "UTC"))])
+    )
+    pq.write_table(later, tmp_path / "tombstones" / "later.parquet")
+    frames |= {n: pl.scan_parquet(tmp_path / n / "*.parquet") for n in ("sequences", "tombstones")}
+    void_later = pl.SQLContext(frames).execute(query, eager=True)["void"][0]
+    assert void_later > void
+    assert erase(tmp_path)[0] == void_later
