@@ -5,7 +5,7 @@ PYTHON := $(firstword $(foreach p,python3.11 python3,$(shell $(p) -c \
 	'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $(p))))
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --retries 5 --timeout 60
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --retries 5 --timeout 60
 READY := $(VENV)/ready
 
 .PHONY: setup demo test clean

@@ -123,7 +123,8 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
             return
         if fired.waiting.num_rows:
             waiting.add(whole(fired.waiting))
-        self._set(timer, due, self._firing.next(fired.next_due, timestamp.micros // 1000))
+        now = timestamp.micros // 1000
+        self._set(timer, due, self._firing.next(fired.next_due, now, fired.median))
 
     def _set(self, timer: Any, due: Any, at: int) -> None:
         timer.set(Timestamp(micros=at * 1000))

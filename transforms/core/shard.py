@@ -47,9 +47,11 @@ class Held:
 
 @dataclass(frozen=True)
 class Fired:
-    """What a firing leaves: the observations that wait on, and when the next may be due."""
+    """What a firing leaves: the observations that wait on, the median of their times, and when
+    the next may be due."""
 
     waiting: pa.Table
+    median: int
     next_due: int
     tombstones: pa.Table
     tally: Tally
@@ -80,7 +82,8 @@ class Shard:
             archive.forget(np.sort(gone))
             archive.append(done.contents, np.sort(ints(held.ledger["slot"])))
         due_next = min(next_due(waiting, self.spec), self._expiry())
-        return Fired(waiting, due_next, done.tombstones, done.tally)
+        median = int(np.median(ints(waiting["time"]))) if waiting.num_rows else -EVER
+        return Fired(waiting, median, due_next, done.tombstones, done.tally)
 
     def _expire(self, waiting: pa.ChunkedArray, final: int) -> Ints:
         """S15: forgets users whose next observation can only begin anew, and gives their slots."""
