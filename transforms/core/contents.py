@@ -1,17 +1,20 @@
-"""Contents of past sessions as they are kept between firings: chunks that need no decoding.
+"""Contents of past sessions as they are kept between firings: small, and quick to read in part.
 
-A chunk has one row for each slot and run of contents: lists of the contents' items, actions and
-categories, and of their times as steps from the one before. Integers are as narrow as their range
-in the chunk allows, so that a token takes 6 to 8 bytes (a content is two tokens).
+A chunk has one row for each slot and run of contents: a list of the contents, each its item,
+actions, categories, and the time since the one before. Integers are as narrow as their range in
+the chunk allows, those of a wide range are kept once and numbered where that is smaller, and
+categories are plain integers where each content has just one. So a token takes 3 to 8 bytes (a
+content is two tokens).
 """
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.types as pt
 
 from schemas.observations import IDS
 from schemas.spec import Spec
-from transforms.core.arrays import Ints, ints, is_first, ranges, runs
+from transforms.core.arrays import Ints, ints, is_first, ranges, runs, sums_before
 
 _WIDTHS = (pa.int8(), pa.int16(), pa.int32())
 _NUMBERS = ("slot", "ordinal", "item", "actions", "time")
@@ -30,43 +33,44 @@ def packed(contents: pa.Table) -> pa.RecordBatch:
     opening = np.flatnonzero(first)
     step = np.diff(time, prepend=0)
     step[first] = 0
+    fields = {
+        "item": _narrow(contents["item"].combine_chunks()),
+        "actions": _narrow(contents["actions"].combine_chunks()),
+        "step": _narrow(pa.array(step)),
+    }
+    for name in contents.column_names[len(_NUMBERS) :]:
+        fields[name] = _narrow_lists(contents[name].combine_chunks())
+    epoch = int(time.min()) if len(time) else 0
     offsets = pa.array(np.append(opening, len(slot)), pa.int32())
-
-    def lists(values: pa.Array) -> pa.Array:
-        return pa.ListArray.from_arrays(offsets, values)
-
+    each = pa.StructArray.from_arrays(list(fields.values()), list(fields))
     columns = {
         "slot": _narrow(pa.array(slot[opening])),
         "first": _narrow(pa.array(ints(contents["ordinal"])[opening])),
-        "start": pa.array(time[opening]),
-        "item": lists(_narrow(contents["item"].combine_chunks())),
-        "actions": lists(_narrow(contents["actions"].combine_chunks())),
-        "step": lists(_narrow(pa.array(step))),
+        "start": _narrow(pa.array(time[opening] - epoch)),
+        "contents": pa.ListArray.from_arrays(offsets, each),
     }
-    for name in contents.column_names[len(_NUMBERS) :]:
-        inner = contents[name].combine_chunks()
-        flat = _narrow(inner.flatten())
-        columns[name] = lists(pa.ListArray.from_arrays(_offsets(inner), flat))
-    return pa.RecordBatch.from_pydict(columns)
+    return pa.RecordBatch.from_pydict(columns, metadata={"epoch": str(epoch)})
 
 
 def unpacked(chunk: pa.RecordBatch, spec: Spec, slots: Ints | None = None) -> pa.Table:
     """The contents of a chunk, or only those of some slots (ascending)."""
+    epoch = int(chunk.schema.metadata[b"epoch"])
     if slots is not None:
         mine = np.flatnonzero(np.isin(ints(chunk["slot"]), slots))
         chunk = chunk.take(pa.array(mine))
-    length = ints(pc.list_value_length(chunk["item"]))
-    elapsed = np.cumsum(ints(chunk["step"].flatten()))
+    length = ints(pc.list_value_length(chunk["contents"]))
+    each = chunk["contents"].flatten()
+    elapsed = np.cumsum(_wide(each.field("step")))
     before = np.append(0, elapsed)[np.cumsum(length) - length]  # first steps are 0
-    opening = ints(chunk["start"]) - before
+    opening = epoch + ints(chunk["start"]) - before
     numbers = [
         np.repeat(ints(chunk["slot"]), length),
         ranges(ints(chunk["first"]), length),
-        ints(chunk["item"].flatten()),
-        ints(chunk["actions"].flatten()),
+        _wide(each.field("item")),
+        _wide(each.field("actions")),
         np.repeat(opening, length) + elapsed,
     ]
-    categories = [chunk[f"category:{name}"].flatten().cast(IDS) for name in spec.categories]
+    categories = [_wide_lists(each.field(f"category:{name}")) for name in spec.categories]
     return pa.table([*map(pa.array, numbers), *categories], schema=contents_schema(spec))
 
 
@@ -86,16 +90,38 @@ def newest(contents: pa.Table, count: int) -> pa.Table:
 
 
 def _narrow(values: pa.Array) -> pa.Array:
-    """The same integers in the narrowest type that holds them."""
+    """The same integers in the narrowest type that holds them, or numbered if that is smaller."""
     low, high = pc.min_max(values).as_py().values()
     for width in _WIDTHS:
         edge = 1 << (width.bit_width - 1)
         if low is None or (-edge <= low and high < edge):
             return values.cast(width)
-    return values
+    coded = values.dictionary_encode()
+    number = _narrow(coded.indices)
+    smaller = number.nbytes + coded.dictionary.nbytes < values.nbytes
+    return pa.DictionaryArray.from_arrays(number, coded.dictionary) if smaller else values
 
 
-def _offsets(lists: pa.Array) -> pa.Array:
-    """The offsets of a list column as if it began at 0; a null list is empty."""
-    lengths = pc.fill_null(pc.list_value_length(lists), 0)
-    return pa.array(np.append(0, np.cumsum(np.asarray(lengths))), pa.int32())
+def _wide(values: pa.Array) -> Ints:
+    """The integers that `_narrow` narrowed."""
+    if pt.is_dictionary(values.type):
+        return ints(values.dictionary)[ints(values.indices)]
+    return ints(values)
+
+
+def _narrow_lists(lists: pa.Array) -> pa.Array:
+    """Lists of integers narrowed, as plain integers where each list has just one."""
+    flat = _narrow(lists.flatten())
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0))
+    if (lengths == 1).all():
+        return flat
+    return pa.ListArray.from_arrays(pa.array(sums_before(lengths), pa.int32()), flat)
+
+
+def _wide_lists(narrow: pa.Array) -> pa.Array:
+    """The lists that `_narrow_lists` narrowed."""
+    if pt.is_list(narrow.type):
+        values, lengths = _wide(narrow.flatten()), ints(pc.list_value_length(narrow))
+    else:
+        values, lengths = _wide(narrow), np.ones(len(narrow), np.int64)
+    return pa.ListArray.from_arrays(pa.array(sums_before(lengths), pa.int32()), pa.array(values))

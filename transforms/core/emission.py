@@ -18,7 +18,7 @@ from transforms.core.identity import sequence_id
 from transforms.core.thinning import drawn, draws
 from transforms.core.timeline import Contents, Tokens, content_rows, interleave
 
-PIECE = 4_000_000
+PIECE = 1_000_000
 """Tokens in one batch of sequences, so that a firing's memory does not grow with its output."""
 
 Recall = Callable[[Ints], pa.Table]

@@ -22,14 +22,16 @@ class Watermark:
 
     That of a partition is the largest event time accepted from it; the job's is the least of its
     partitions', without those that have been silent for longer than `idle`, and never goes back.
-    Silence is measured on the clock of arrivals, Kafka's timestamps, so that a log read again
-    gives the same answer at any speed. While all are silent, the largest counts.
+    Silence is measured on the clock of arrivals, the largest of Kafka's timestamps so far, so that
+    a log read again gives the same answer at any speed; it begins at the first arrival. What has
+    no event time moves the clock alone. While all are silent, the largest counts.
     """
 
     idle: int
     newest: dict[str, int] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
     job: int = BEFORE_ALL
+    clock: int = BEFORE_ALL
 
     def add(self, partition: str, arrival: int) -> None:
         """A partition is read from now on; until something comes it holds the job back."""
@@ -39,14 +41,15 @@ class Watermark:
     def before(self, partitions: Sequence[str], which: Ints, time: Ints, arrival: Ints) -> Ints:
         """[n] the job's watermark before each of n > 0 records, in the order of their arrival.
 
-        Record i is of `partitions[which[i]]`, at event time `time[i]` (BEFORE_ALL: it moves
-        nothing), and arrived at `arrival[i]`.
+        Record i is of `partitions[which[i]]`, at event time `time[i]` (BEFORE_ALL: it has none),
+        and arrived at `arrival[i]`.
         """
+        self._begin(int(arrival[0]))
         least = np.full(len(which), NEVER)
         most = np.full(len(which), BEFORE_ALL)
-        clock = np.maximum.accumulate(arrival)
+        clock = np.maximum.accumulate(np.maximum(arrival, self.clock))
         for partition in self.newest:
-            own = _own(partitions, which, partition)
+            own = _own(partitions, which, partition) & (time > BEFORE_ALL)
             newest = _running(np.where(own, time, BEFORE_ALL), self.newest[partition])
             heard = _running(np.where(own, clock, BEFORE_ALL), self.heard[partition])
             silent = clock - heard > self.idle
@@ -55,18 +58,27 @@ class Watermark:
             self._heard(partition, own, time, clock)
         job = np.where(least == NEVER, most, least)
         running = np.maximum.accumulate(np.maximum(job, self.job))
-        self.job = int(running[-1])
+        self.job, self.clock = int(running[-1]), int(clock[-1])
         return running
 
     def advance(self, arrival: int) -> int:
         """The job's watermark now that the clock of arrivals says `arrival`."""
+        self._begin(arrival)
+        self.clock = max(self.clock, arrival)
         active = [
             newest
             for partition, newest in self.newest.items()
-            if arrival - self.heard[partition] <= self.idle
+            if self.clock - self.heard[partition] <= self.idle
         ]
-        self.job = max(self.job, min(active) if active else max(self.newest.values(), default=0))
+        self.job = max(
+            self.job, min(active) if active else max(self.newest.values(), default=self.job)
+        )
         return self.job
+
+    def _begin(self, arrival: int) -> None:
+        """At the first arrival of all no partition has been silent yet."""
+        if self.clock == BEFORE_ALL:
+            self.heard = {place: max(heard, arrival) for place, heard in self.heard.items()}
 
     def _heard(self, partition: str, own: Bools, time: Ints, clock: Ints) -> None:
         if own.any():

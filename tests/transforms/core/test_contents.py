@@ -59,12 +59,20 @@ def test_a_token_takes_few_bytes() -> None:
     times = np.sort(random.integers(0, 400 * 86_400_000, n)) + 1_700_000_000_000
     columns = [np.arange(n) // 400, np.arange(n) % 400, random.integers(1, 2**31, n),
                random.integers(0, 8, n), times]  # fmt: skip
-    topics = pa.ListArray.from_arrays(
-        pa.array(np.zeros(n + 1), pa.int32()), pa.array([], pa.int64())
-    )
+    topics = pa.ListArray.from_arrays(pa.array(np.arange(n + 1), pa.int32()), columns[2] % 5000)
     whole = pa.table([*map(pa.array, columns), topics], schema=contents_schema(MAPPED))
-    without = packed(whole).drop_columns(["category:topic"])
-    assert without.nbytes / (2 * n) <= 8
+    assert packed(whole).nbytes / (2 * n) <= 8
+
+
+def test_ids_of_a_wide_range_are_kept_once_where_they_recur() -> None:
+    n, ids = 40_000, (1 << 62) + np.random.default_rng(1).integers(0, 1 << 61, 500)
+    columns = [np.arange(n) // 400, np.arange(n) % 400, ids[np.arange(n) % 500], np.ones(n, int),
+               np.arange(n)]  # fmt: skip
+    topics = pa.ListArray.from_arrays(pa.array(np.arange(n + 1), pa.int32()), columns[2])
+    whole = pa.table([*map(pa.array, columns), topics], schema=contents_schema(MAPPED))
+    chunk = packed(whole)
+    assert chunk.nbytes / (2 * n) <= 4
+    assert unpacked(chunk, MAPPED).equals(whole)
 
 
 def rows_of(slot: int, first: int, count: int) -> list[Row]:
