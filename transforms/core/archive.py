@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from schemas.spec import Spec
 from transforms.core.arrays import Ints, ints
-from transforms.core.contents import in_order, newest, packed, unpacked
+from transforms.core.contents import in_order, newest, of_slots, packed, unpacked
 
 CELLS = 8
 RECENT_BYTES = 4 << 20
@@ -62,7 +62,8 @@ class Archive:
         for cell in np.unique(slots % CELLS).tolist():
             if self.sizes.cells[cell]:
                 chunks += self.cells[cell].read()
-        return in_order([unpacked(chunk, self.spec, slots) for chunk in chunks], self.spec)
+        mine = [of_slots(chunk, slots) for chunk in chunks]
+        return in_order([unpacked(part, self.spec) for part in mine if part.num_rows], self.spec)
 
     def append(self, contents: pa.Table, live: Ints) -> None:
         """Keeps more contents; `live` are the slots in use, the contents of others may go."""

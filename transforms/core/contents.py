@@ -52,12 +52,16 @@ def packed(contents: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(columns, metadata={"epoch": str(epoch)})
 
 
-def unpacked(chunk: pa.RecordBatch, spec: Spec, slots: Ints | None = None) -> pa.Table:
-    """The contents of a chunk, or only those of some slots (ascending)."""
+def of_slots(chunk: pa.RecordBatch, slots: Ints) -> pa.RecordBatch:
+    """What a chunk has of some slots (ascending)."""
+    held = ints(chunk["slot"])
+    mine = np.flatnonzero(np.append(slots, -1)[np.searchsorted(slots, held)] == held)
+    return chunk.take(pa.array(mine)) if len(mine) else chunk.slice(0, 0)
+
+
+def unpacked(chunk: pa.RecordBatch, spec: Spec) -> pa.Table:
+    """The contents of a chunk."""
     epoch = int(chunk.schema.metadata[b"epoch"])
-    if slots is not None:
-        mine = np.flatnonzero(np.isin(ints(chunk["slot"]), slots))
-        chunk = chunk.take(pa.array(mine))
     length = ints(pc.list_value_length(chunk["contents"]))
     each = chunk["contents"].flatten()
     elapsed = np.cumsum(_wide(each.field("step")))

@@ -13,7 +13,14 @@ from tests.machine import ListBag, spec_of
 from tests.transforms.core.shop import SPEC
 from transforms.core import archive as module
 from transforms.core.archive import CELLS, Archive, Sizes
-from transforms.core.contents import contents_schema, in_order, newest, packed, unpacked
+from transforms.core.contents import (
+    contents_schema,
+    in_order,
+    newest,
+    of_slots,
+    packed,
+    unpacked,
+)
 
 MAPPED = spec_of(SPEC | {"history": {"contents": 3}})
 Row = dict[str, Any]
@@ -51,7 +58,7 @@ def test_what_is_packed_is_unpacked(rows: list[Row]) -> None:
     slots = sorted({row["slot"] for row in rows})
     for some in ([slots[0]], slots[1:], [5], []):
         want = [row for row in rows if row["slot"] in some]
-        assert unpacked(chunk, MAPPED, np.array(some, np.int64)).to_pylist() == want
+        assert unpacked(of_slots(chunk, np.array(some, np.int64)), MAPPED).to_pylist() == want
 
 
 def test_a_token_takes_few_bytes() -> None:
