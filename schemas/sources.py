@@ -204,9 +204,3 @@ class Source(Part):
                     yield Problem(
                         (key,), f"cannot stand in an erase source, which has only {allowed}"
                     )
-        elif self.item is None:
-            for key in ("actions", "categories"):
-                if getattr(self, key):
-                    yield Problem(
-                        (key,), "is never looked at without an item; name the item's field"
-                    )
