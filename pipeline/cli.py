@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from pipeline import arguments
 from pipeline.failures import told
 from schemas.load import json_schema, load_spec
 
@@ -22,54 +23,34 @@ app = typer.Typer(
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
-SpecFile = Annotated[Path, typer.Argument(metavar="SPEC", help="The feature spec, a YAML file.")]
-
 
 def main() -> None:
     """Runs the command of `sys.argv`: status 2 for a usage or spec error, 1 for another failure,
     each with one line that says what and where."""
     logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
-    logging.getLogger("kafka").propagate = False  # what it says is in our own line
+    for library in ("kafka", "apache_beam"):
+        logging.getLogger(library).propagate = False  # what they say is in our own line
+        logging.getLogger(library).addHandler(logging.NullHandler())
     sys.exit(told(lambda: app(standalone_mode=False), errors))
 
 
 @app.command(context_settings=_PASS_ON)
 def run(
     context: typer.Context,
-    spec: SpecFile,
-    input: Annotated[str, typer.Option(help="A folder of files, or kafka://HOST:PORT[,…].")],
-    output: Annotated[
-        list[str], typer.Option(help="A folder, or kafka://HOST:PORT/TOPIC; may be given twice.")
-    ],
-    until: Annotated[
-        str | None, typer.Option(help="latest: stop at the topics' present ends.")
-    ] = None,
-    replace: Annotated[bool, typer.Option(help="Replace what a run wrote before.")] = False,
-    start: Annotated[
-        str, typer.Option(help="Kafka: earliest, latest, committed, or a time (ISO 8601).")
-    ] = "earliest",
-    group: Annotated[
-        str | None, typer.Option(help="Kafka: the group to commit offsets for, to see lag.")
-    ] = None,
-    readers: Annotated[int, typer.Option(min=1, help="Kafka: readers side by side.")] = 1,
-    shards: Annotated[
-        int | None, typer.Option(min=1, help="Shards of users; fixed while a job lives.")
-    ] = None,
-    interval: Annotated[
-        str | None, typer.Option(help="Event time between firings of a stream, as in 10s.")
-    ] = None,
-    kafka: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE: a security option of kafka-python.")
-    ] = None,
-    kafka_file: Annotated[
-        Path | None, typer.Option(help="A file of such KEY=VALUE lines, for secrets.")
-    ] = None,
-    metrics_file: Annotated[
-        Path | None, typer.Option(help="Write metrics as Prometheus text at the end.")
-    ] = None,
-    metrics_port: Annotated[
-        int | None, typer.Option(help="Serve metrics at this port while the run lasts.")
-    ] = None,
+    spec: arguments.SpecFile,
+    input: arguments.Input,
+    output: arguments.Outputs,
+    until: arguments.Until = None,
+    replace: arguments.Replace = False,
+    start: arguments.Start = "earliest",
+    group: arguments.Group = None,
+    readers: arguments.Readers = 1,
+    shards: arguments.Shards = None,
+    interval: arguments.Interval = None,
+    kafka: arguments.Security = None,
+    kafka_file: arguments.SecurityFile = None,
+    metrics_file: arguments.MetricsFile = None,
+    metrics_port: arguments.MetricsPort = None,
 ) -> None:
     """Make sequences of events. Other options go to Beam, as --runner=FlinkRunner."""
     from pipeline.options import run_of
@@ -109,7 +90,7 @@ def _summarise(counts: dict[str, int]) -> None:
 
 @app.command()
 def check(
-    spec: SpecFile,
+    spec: arguments.SpecFile,
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON Schema of specs instead.")
     ] = False,
@@ -137,7 +118,7 @@ def erase(out: Annotated[Path, typer.Argument(help="A folder that phia run wrote
 
 @app.command()
 def simulate(
-    spec: SpecFile,
+    spec: arguments.SpecFile,
     output: Annotated[str, typer.Option(help="A folder, or kafka://HOST:PORT.")],
     events: Annotated[int | None, typer.Option(min=1, help="Records in all.")] = None,
     days: Annotated[float, typer.Option(help="Days of event time, where events is absent.")] = 1.0,

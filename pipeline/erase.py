@@ -1,6 +1,8 @@
 """`phia erase`: void rows taken out of a folder that runs have written (S13)."""
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -9,29 +11,39 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.sinks.folder import COMPRESSION, HIDDEN, OutputError
-from schemas.outputs import SEQUENCES
+from schemas.outputs import SEQUENCES, TOMBSTONES
 
 
 def erase(folder: Path) -> tuple[int, int]:
     """Removes the sequences that the folder's tombstones make void: those of an erased user with
     an end at or before the erasure. Gives the number of rows removed and of files rewritten.
 
-    Each file is replaced whole. Raises OutputError where the folder holds no run's output.
+    Each file is replaced whole. Raises OutputError where the folder holds no run's output, or
+    a file that can't be read.
     """
     if not (folder / SEQUENCES).is_dir() or not (folder / "tombstones").is_dir():
         raise OutputError(f"{folder} holds no run's output: it has no {SEQUENCES}/ or tombstones/")
-    erased = _erasures(folder)
-    removed = rewritten = 0
-    if erased.num_rows:
-        for file in sorted((folder / SEQUENCES).glob("*.parquet")):
-            gone = _without_void(file, folder / HIDDEN / file.name, erased)
-            removed, rewritten = removed + gone, rewritten + (gone > 0)
-    return removed, rewritten
+    try:
+        gone = [*_erased_from(folder, _erasures(folder))]
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
+        raise OutputError(f"{folder}: {' '.join(str(error).split())}") from error
+    with suppress(OSError):  # a stream may be writing there
+        (folder / HIDDEN).rmdir()
+    return sum(gone), sum(rows > 0 for rows in gone)
+
+
+def _erased_from(folder: Path, erased: pa.Table) -> Iterator[int]:
+    """The number of rows removed from each file."""
+    for file in sorted((folder / SEQUENCES).glob("*.parquet")) if erased.num_rows else ():
+        yield _without_void(file, folder / HIDDEN / file.name, erased)
 
 
 def _erasures(folder: Path) -> pa.Table:
     """The last erasure of each erased user."""
-    scan = pl.scan_parquet(folder / "tombstones" / "*.parquet")
+    files = sorted((folder / "tombstones").glob("*.parquet"))
+    if not files:
+        return TOMBSTONES.empty_table()
+    scan = pl.scan_parquet(files)
     return scan.group_by("user_id").agg(pl.col("time").max()).collect().to_arrow()
 
 

@@ -1,6 +1,8 @@
 """Beam's metrics as Prometheus has them: as text in a file, or at a port while a run lasts."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,10 @@ from prometheus_client import CollectorRegistry, start_http_server, write_to_tex
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from pipeline.failures import UsageError
+
 NAMESPACE = "phia"
+_HOST = "127.0.0.1"
 
 HELP = {
     "records": "Records accepted, by source.",
@@ -55,15 +60,36 @@ def counters(result: Any) -> dict[str, int]:
     return found
 
 
+def check_metrics(path: Path | None, port: int | None) -> None:
+    """Raises UsageError where metrics can't be written to a file, or served at a port."""
+    if path is not None:
+        with _wrong_use(f"--metrics-file={path}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    if port is not None:
+        with _wrong_use(f"--metrics-port={port}"), socket.create_server((_HOST, port)):
+            pass
+
+
 def write_metrics(result: Any, path: Path) -> None:
-    """Writes the metrics as text, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_to_textfile(str(path), _registry(result))
+    """Writes the metrics as text, whole or not at all. Raises UsageError."""
+    with _wrong_use(f"--metrics-file={path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_to_textfile(str(path), _registry(result))
 
 
 def serve_metrics(result: Any, port: int) -> None:
-    """Serves the metrics at http://127.0.0.1:PORT/metrics from a thread, until the process ends."""
-    start_http_server(port, addr="127.0.0.1", registry=_registry(result))
+    """Serves the metrics at http://127.0.0.1:PORT/metrics from a thread, until the process ends.
+    Raises UsageError."""
+    with _wrong_use(f"--metrics-port={port}"):
+        start_http_server(port, addr=_HOST, registry=_registry(result))
+
+
+@contextmanager
+def _wrong_use(option: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"{option}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _registry(result: Any) -> CollectorRegistry:

@@ -1,11 +1,15 @@
 """What `phia run` is asked to do, checked before anything starts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
+from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import create_runner
 
 from pipeline.failures import UsageError
 from pipeline.kafka.clients import Connection
@@ -80,25 +84,49 @@ def beam_of(given: Sequence[str], bounded: bool) -> PipelineOptions:
     a runner that fires event-time timers wrongly while an unbounded source runs."""
     named = any(option.split("=")[0] == "--runner" for option in given)
     options = PipelineOptions([*([] if named or not bounded else [DEFAULT_RUNNER]), *given])
-    runner = options.view_as(StandardOptions).runner or "no runner"
-    if not bounded and (not named or runner.split(".")[-1] in IN_PROCESS):
+    unknown = _unknown(options)
+    in_process = _runs_in_process(options) if named or bounded else True
+    if not bounded and in_process:
+        runner = options.view_as(StandardOptions).runner or "no runner"
         raise UsageError(
             f"{runner} can't run unbounded input: name --runner=FlinkRunner or "
             "--runner=PrismRunner, or stop at the present end with --until latest"
         )
-    if runner.split(".")[-1] in IN_PROCESS:
-        _known(given, options)
+    # Portable runners have more options than Beam's own.
+    odd = [*_strays(given), *(sorted(unknown) if in_process else [])]
+    if odd:
+        raise UsageError(f"{odd[0]}: neither phia nor Beam has this option; see phia run --help")
     return options
 
 
-def _known(given: Sequence[str], options: PipelineOptions) -> None:
-    """Raises UsageError for an option that neither phia nor Beam has. Portable runners have more
-    than Beam's own, so this is only for those in this process."""
-    with_unknown = options.get_all_options(retain_unknown_options=True)
-    unknown = with_unknown.keys() - options.get_all_options().keys()
-    if unknown or (given and not given[0].startswith("--")):
-        odd = f"--{min(unknown)}" if unknown else given[0]
-        raise UsageError(f"{odd}: neither phia nor Beam has this option; see phia run --help")
+def _unknown(options: PipelineOptions) -> set[str]:
+    """The options that Beam does not know. Raises UsageError for a value that can't be read."""
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            found = options.get_all_options(retain_unknown_options=True)
+            known = options.get_all_options()
+    except SystemExit:  # of argparse, which says what is wrong in the last line of its usage
+        line = said.getvalue().strip().rpartition("error: ")[2]
+        raise UsageError(f"Beam's options: {line}") from None
+    return {"--" + name for name in found.keys() - known.keys()}
+
+
+def _runs_in_process(options: PipelineOptions) -> bool:
+    """Whether the runner is one of those in this process, by whichever of its names."""
+    name = options.view_as(StandardOptions).runner
+    try:
+        runner = create_runner(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UsageError(f"--runner={name}: {error}") from None
+    return type(runner).__name__ in IN_PROCESS
+
+
+def _strays(given: Sequence[str]) -> Iterator[str]:
+    """What is neither an option nor the value of the one before it."""
+    for before, each in pairwise(["=", *given]):
+        if not each.startswith("-") and ("=" in before or not before.startswith("--")):
+            yield each
 
 
 def _connection(url: str, security: dict[str, str]) -> Connection:

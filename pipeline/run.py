@@ -11,7 +11,7 @@ from pipeline.failures import Failure, UsageError
 from pipeline.files.source import ReadFiles, files_of
 from pipeline.kafka.source import ReadKafka, Reads
 from pipeline.kafka.topics import partitions_of
-from pipeline.metrics import counters, serve_metrics, write_metrics
+from pipeline.metrics import check_metrics, counters, serve_metrics, write_metrics
 from pipeline.options import Run
 from pipeline.sinks.folder import check_output, write_empty
 from pipeline.sinks.write import WriteSequences
@@ -20,7 +20,8 @@ from transforms.sequences import Sequences
 
 Say = Callable[[str], None]
 
-_CAUSE = re.compile(r"(?:KafkaUnavailable|OutputError|OSError|MemoryError)\b: (.*)")
+_CAUSE = re.compile(r"(?:KafkaUnavailable|Unreadable|OutputError|OSError|MemoryError)\b: (.*)")
+_STEP = re.compile(r" \[while running '[^']*'\]$")
 
 
 class RunFailed(Failure):
@@ -39,7 +40,7 @@ def run(what: Run, warn: Say) -> dict[str, int]:
         if what.metrics_port is not None:
             serve_metrics(result, what.metrics_port)
         state = result.wait_until_finish()
-    except RuntimeError as error:
+    except (Failure, RuntimeError, OSError, MemoryError) as error:
         raise RunFailed(_cause(error)) from error
     if state != PipelineState.DONE:
         raise RunFailed(f"the pipeline ended as {state}")
@@ -69,12 +70,18 @@ def _source(what: Run) -> beam.PTransform:
     if what.kafka_in is None:
         return ReadFiles(what.spec, str(what.folder_in))
     return ReadKafka(
-        Reads(what.spec, what.kafka_in, what.start, what.bounded, what.readers, what.group)
+        Reads(what.spec, what.kafka_in, what.start, what.bounded, _readers(what), what.group)
     )
+
+
+def _readers(what: Run) -> int:
+    """Bounded input has one reader, which knows the whole job's watermark, and so what is late."""
+    return 1 if what.bounded else what.readers
 
 
 def _check(what: Run, warn: Say) -> None:
     """What would fail later, or fail without a word, fails or is said here."""
+    check_metrics(what.metrics_file, what.metrics_port)
     if what.folder_out is not None:
         schemas = output_schemas(what.spec)
         check_output(what.folder_out, schemas, what.replace or not what.bounded)
@@ -82,6 +89,10 @@ def _check(what: Run, warn: Say) -> None:
             write_empty(what.folder_out, schemas)
     if what.topic_out is not None:
         partitions_of(what.topic_out, str(what.topic_out.topic))
+    if _readers(what) < what.readers:
+        warn(
+            f"--readers={what.readers}: is for streams; bounded input has one, to tell what is late"
+        )
     if what.kafka_in is not None:
         for topic in what.spec.sources:
             partitions_of(what.kafka_in, topic)
@@ -104,9 +115,9 @@ def _wanted(what: Run, names: Iterable[str] | None = None) -> str:
     return f"expected {', '.join(shown)}, or such files under folders of the sources' names"
 
 
-def _cause(error: RuntimeError) -> str:
-    """The line of a worker's traceback that says what went wrong."""
+def _cause(error: Exception) -> str:
+    """The line that says what went wrong, of a message that may be a worker's traceback."""
     text = str(error)
     known = _CAUSE.findall(text)
     lines: list[Any] = known or [line for line in text.splitlines() if line.strip()]
-    return str(lines[-1]).removesuffix(" [while running 'Read']").strip() if lines else repr(error)
+    return _STEP.sub("", str(lines[-1]).strip()) if lines else repr(error)

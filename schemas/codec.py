@@ -33,9 +33,7 @@ def encode_batch(batch: pa.RecordBatch, compression: str | None = None) -> bytes
     return encoded
 
 
-def decode_batch(
-    encoded: bytes, schema: pa.Schema, most_bytes: int = MOST_BYTES
-) -> pa.RecordBatch:
+def decode_batch(encoded: bytes, schema: pa.Schema, most_bytes: int = MOST_BYTES) -> pa.RecordBatch:
     """The one batch of an IPC stream that has at least the columns of `schema`.
 
     Columns that are not known stay. Raises CodecError for what is larger than `most_bytes`,

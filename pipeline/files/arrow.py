@@ -17,6 +17,7 @@ def read_arrow(source: Input, reading: Reading) -> Iterator[Columns | Damaged]:
     """Rows of an IPC file (also Feather 2) or stream, told by its magic, numbered from 1.
 
     What is neither is Damaged once; of what is cut short, the whole batches before go through.
+    Of a message, which its topic may not keep, the Damaged has the bytes in either case.
     """
     if source.size() == 0:
         yield source.damaged(1, b"", MALFORMED, "not Arrow IPC: it is empty")
@@ -27,7 +28,7 @@ def read_arrow(source: Input, reading: Reading) -> Iterator[Columns | Damaged]:
         yield from deliver(source, reading, table, done + 1)
         done += table.num_rows
     if readable.problem:
-        raw = b"" if done else source.head(reading.record_bytes)
+        raw = b"" if done and source.path else source.head(reading.record_bytes)
         yield source.damaged(done + 1, raw, MALFORMED, f"not Arrow IPC: {readable.problem}")
 
 

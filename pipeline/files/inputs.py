@@ -71,7 +71,7 @@ class Input:
         return len(self.value) if self.path is None else self.path.stat().st_size
 
     def head(self, limit: int) -> bytes:
-        """The first bytes, for a Damaged that concerns the whole input; of a file at most 64 KiB."""
+        """The first bytes, for a Damaged of the whole input; at most 64 KiB of a file."""
         if self.path is None:
             return self.value[:limit]
         with self.open() as file:

@@ -6,12 +6,18 @@ from pathlib import Path
 import apache_beam as beam
 
 from pipeline.decoding import Decoding
+from pipeline.failures import Failure
 from pipeline.files.find import find_files
 from pipeline.files.read import read_file
+from schemas.fetched import Fetched
 from schemas.spec import Spec
 from transforms.coders import Tagged
 
 BATCH_ROWS = 50_000
+
+
+class Unreadable(Failure):
+    """A file that cannot be opened, or whose disk fails; the message is one line."""
 
 
 def files_of(spec: Spec, folder: Path) -> list[tuple[str, str]]:
@@ -66,5 +72,12 @@ class ReadFile(beam.DoFn):  # type: ignore[misc]
             self._spec.limits.record_bytes,
             self._decoding.columns(name),
         )
-        for batch in fetched:
+        for batch in _readable(fetched, path):
             yield from self._decoding.tagged(self._decoding.decode(batch))
+
+
+def _readable(fetched: Iterator[Fetched], path: str) -> Iterator[Fetched]:
+    try:
+        yield from fetched
+    except OSError as error:
+        raise Unreadable(f"cannot read {path}: {error.strerror or error}") from error

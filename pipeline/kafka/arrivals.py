@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.decoding import Decoding
+from pipeline.decoding import Decoding, counter
 from pipeline.files.read import read_message
-from pipeline.kafka.merging import Record
-from pipeline.kafka.reading import Place, split_place
-from schemas.fetched import Damaged, Fetched, Origin, Texts
+from pipeline.kafka.merging import Gathered, Record
+from pipeline.kafka.reading import split_place
+from schemas.fetched import Columns, Damaged, Fetched, Origin, Texts
 from schemas.ids import content_id
 from schemas.observations import arrival_schema, source_names
 from schemas.spec import Spec
@@ -23,8 +23,6 @@ from transforms.core.decode.raw import raw_of
 from transforms.core.decode.reject import Reason
 from transforms.core.late import BEFORE_ALL, Watermark, is_late, late_rows
 from transforms.core.statistics import as_table, of_late
-
-Gathered = Sequence[tuple[Place, Record]]
 
 MESSAGE_ROWS = 50_000
 
@@ -67,36 +65,56 @@ class Arrivals:
         return out
 
     def _topics(self, gathered: Gathered) -> list[str]:
-        return sorted({split_place(place)[0] for place in {place for place, _ in gathered}})
+        return sorted({split_place(place)[0] for place in gathered.places})
 
     def _parts(self, topic: str, gathered: Gathered) -> Iterator[_Part]:
         """The records of a topic, decoded: JSON all at once, other formats message by message."""
-        of = {place: split_place(place) for place in {place for place, _ in gathered}}
-        mine = np.array([i for i, (p, _) in enumerate(gathered) if of[p][0] == topic], np.int64)
-        records = [gathered[i][1] for i in mine.tolist()]
-        partition = np.array([of[gathered[i][0]][1] for i in mine.tolist()], np.int64)
-        dead = np.array([record.value is None for record in records], bool)
-        users = [_user_of(record) if record.value is None else None for record in records]
+        of = [split_place(place) for place in gathered.places]
+        is_mine = np.array([name == topic for name, _ in of], bool)[gathered.which]
+        mine = np.flatnonzero(is_mine)
+        partition = np.array([number for _, number in of], np.int64)[gathered.which[mine]]
+        records = [gathered.records[i] for i in mine.tolist()]
+        values = [record.value for record in records]
+        dead = np.fromiter((value is None for value in values), bool, len(values))
         if dead.any():
-            yield self._erasures(topic, records, partition, mine, users)
+            yield from self._tombstones(topic, records, partition, mine, dead)
+        live = np.flatnonzero(~dead)
+        if len(live):
+            yield from self._live(topic, records, partition, mine, live)
+
+    def _tombstones(
+        self, topic: str, records: list[Record], partition: Ints, mine: Ints, dead: Bools
+    ) -> Iterator[_Part]:
+        users = [
+            _user_of(record) if is_dead else None
+            for record, is_dead in zip(records, dead.tolist(), strict=True)
+        ]
+        yield self._erasures(topic, records, partition, mine, users)
         for i in np.flatnonzero(dead).tolist():
             if users[i] is None:
                 yield self._decoded(_keyless(topic, records[i], int(partition[i])), mine[i : i + 1])
-        live = np.flatnonzero(~dead)
-        if not len(live):
-            return
-        numbers = [(records[i].offset, records[i].timestamp) for i in live.tolist()]
-        offset, timestamp = np.array(numbers, np.int64).T
-        values = [bytes(records[i].value or b"") for i in live.tolist()]
+
+    def _live(
+        self, topic: str, records: list[Record], partition: Ints, mine: Ints, live: Ints
+    ) -> Iterator[_Part]:
+        if len(live) < len(records):
+            records = [records[i] for i in live.tolist()]
+        n = len(records)
+        offset = np.fromiter((record.offset for record in records), np.int64, n)
+        timestamp = np.fromiter((record.timestamp for record in records), np.int64, n)
+        values = [record.value or b"" for record in records]
         if self._spec.sources[topic].format == "json":
             origin = Origin(partition=partition[live], offset=offset, timestamp=timestamp)
             yield self._decoded(Texts(topic, values, origin), mine[live])
             return
-        for at, value in enumerate(values):
-            for fetched in self._message(
-                topic, value, int(partition[live[at]]), int(offset[at]), int(timestamp[at])
-            ):
-                yield self._decoded(fetched, mine[live[at : at + 1]])
+        places = zip(partition[live].tolist(), offset.tolist(), timestamp.tolist(), strict=True)
+        fetched = [
+            (batch, number)
+            for value, place, number in zip(values, places, mine[live].tolist(), strict=True)
+            for batch in self._message(topic, value, *place)
+        ]
+        for batch, messages in in_large_batches(fetched):
+            yield self._decoded(batch, messages)
 
     def _message(
         self, topic: str, value: bytes, partition: int, offset: int, timestamp: int
@@ -114,9 +132,9 @@ class Arrivals:
         )
 
     def _decoded(self, fetched: Fetched, messages: Ints) -> _Part:
+        """`messages` is the message of each record of the batch."""
         decoded, plan = self._decoding.decode(fetched)
-        one = len(messages) == 1
-        message = np.full(len(decoded.place), messages[0]) if one else messages[decoded.place]
+        message = messages[decoded.place]
         return _Part(decoded.rows, message, decoded.place, fetched, (decoded, plan))
 
     def _erasures(
@@ -150,12 +168,11 @@ class Arrivals:
 
     def _late(self, parts: list[_Part], gathered: Gathered, watermark: Watermark) -> list[Bools]:
         """For each part, which rows came after their time was released (S3)."""
-        if not parts:
-            return []
-        places = sorted({place for place, _ in gathered})
-        number = {place: i for i, place in enumerate(places)}
-        which = np.array([number[place] for place, _ in gathered], np.int64)
-        arrival = np.array([record.timestamp for _, record in gathered], np.int64)
+        arrival = np.maximum.accumulate(gathered.clock)
+        watermark.advance(int(arrival[0]))
+        if not any(part.rows.num_rows for part in parts):
+            watermark.advance(int(arrival[-1]))
+            return [np.zeros(0, bool) for _ in parts]
         message = np.concatenate([part.message for part in parts])
         within = np.concatenate([part.within for part in parts])
         times = [ints(part.rows["time"]) for part in parts]
@@ -166,11 +183,11 @@ class Arrivals:
         by = message[order]
         before = np.empty(len(order), np.int64)
         before[order] = watermark.before(
-            places, which[by], np.concatenate(moving)[order], arrival[by]
+            gathered.places, gathered.which[by], np.concatenate(moving)[order], arrival[by]
         )
         ends = np.cumsum([len(time) for time in times])[:-1]
         late = is_late(np.concatenate(times), before, self._spec.horizon)
-        watermark.advance(int(arrival.max()))
+        watermark.advance(int(arrival[-1]))
         return np.split(late, ends)
 
     def _tagged(self, part: _Part, behind: Bools) -> Iterator[Tagged]:
@@ -179,6 +196,7 @@ class Arrivals:
             late = _with_raw(rows, part, behind)
             if self._sole:
                 rows, late = rows.filter(pa.array(~behind)), late.filter(pa.array(behind))
+                counter("late").inc(late.num_rows)
                 yield "late", whole(late_rows(late, self._spec))
                 yield "statistics", whole(as_table(of_late(late, self._spec)))
             else:
@@ -190,6 +208,49 @@ class Arrivals:
         decoded, plan = part.decoded
         decoded.rows = rows
         yield from self._decoding.tagged((decoded, plan))
+
+
+def in_large_batches(fetched: Sequence[tuple[Fetched, int]]) -> Iterator[tuple[Fetched, Ints]]:
+    """Batches of messages put together where they have the same columns, in their order; with
+    the message of each record. A message of some hundred rows costs as much as one of many."""
+    together: list[tuple[Columns, int]] = []
+    for batch, message in fetched:
+        if together and not _alike(batch, together[0][0]):
+            yield _in_one(together)
+            together = []
+        if isinstance(batch, Columns):
+            together.append((batch, message))
+        else:
+            yield batch, np.array([message])
+    if together:
+        yield _in_one(together)
+
+
+def _alike(batch: Fetched, other: Columns) -> bool:
+    if not isinstance(batch, Columns) or batch.raw is not None or other.raw is not None:
+        return False
+    return bool(batch.table.schema.equals(other.table.schema))
+
+
+def _in_one(together: list[tuple[Columns, int]]) -> tuple[Columns, Ints]:
+    batches = [batch for batch, _ in together]
+    rows = [batch.table.num_rows for batch in batches]
+    messages = np.repeat([message for _, message in together], rows)
+    if len(batches) == 1:
+        return batches[0], messages
+    origins = [batch.origin for batch in batches]
+    origin = Origin(
+        partition=_joined([origin.partition for origin in origins]),
+        offset=_joined([origin.offset for origin in origins]),
+        timestamp=_joined([origin.timestamp for origin in origins]),
+    )
+    return Columns(
+        batches[0].source, pa.concat_tables([b.table for b in batches]), origin
+    ), messages
+
+
+def _joined(parts: list[Ints | None]) -> Ints:
+    return np.concatenate([part for part in parts if part is not None])
 
 
 def _user_of(tombstone: Record) -> str | None:

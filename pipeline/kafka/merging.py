@@ -4,12 +4,14 @@ A client gives one partition's records after another's. Merged, a log that is re
 records as they arrived, so that the same ones are late (S3) however fast it is read.
 """
 
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from pipeline.kafka.reading import Place
+from transforms.core.arrays import Ints
 
 PAUSE_AT = 50_000
 """Records of one partition that wait for those of others before no more are fetched."""
@@ -24,11 +26,48 @@ class Record(Protocol):
     value: bytes | None
 
 
+@dataclass(frozen=True)
+class Gathered:
+    """Records [n] in the order of their arrival: record i is of `places[which[i]]`, and came when
+    the clock of arrivals said `clock[i]`, the largest Kafka timestamp of its partition so far."""
+
+    places: Sequence[Place]
+    which: Ints
+    records: Sequence[Record]
+    clock: Ints
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[tuple[Place, Record]]:
+        """Each record with its partition."""
+        for number, record in zip(self.which.tolist(), self.records, strict=True):
+            yield self.places[number], record
+
+
 @dataclass
 class _Waiting:
-    records: deque[Record] = field(default_factory=deque)
-    newest: int = -1  # the largest timestamp so far: those of a partition need not ascend
+    """Records of a partition, and the clock of arrivals at each."""
+
+    records: list[Record] = field(default_factory=list)
+    clock: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    newest: int = -1
     ended: bool = False
+
+    def add(self, records: Sequence[Record]) -> None:
+        if records:
+            timestamps = np.fromiter((r.timestamp for r in records), np.int64, len(records))
+            timestamps[0] = max(timestamps[0], self.newest)
+            clock = np.maximum.accumulate(timestamps)  # those of a partition need not ascend
+            self.records.extend(records)
+            self.clock, self.newest = np.concatenate([self.clock, clock]), int(clock[-1])
+
+    def take(self, upto: int | None) -> tuple[list[Record], Ints]:
+        n = len(self.clock) if upto is None else int(np.searchsorted(self.clock, upto, "right"))
+        taken = self.records[:n], self.clock[:n]
+        del self.records[:n]
+        self.clock = self.clock[n:]
+        return taken
 
 
 class Merging:
@@ -39,9 +78,7 @@ class Merging:
 
     def add(self, place: Place, records: Sequence[Record]) -> None:
         """More records of a partition."""
-        waiting = self._waiting.setdefault(place, _Waiting())
-        waiting.records.extend(records)
-        waiting.newest = max([waiting.newest, *(record.timestamp for record in records)])
+        self._waiting.setdefault(place, _Waiting()).add(records)
 
     def mark_ended(self, ended: Mapping[Place, bool]) -> None:
         """Which partitions have nothing more to give for now: these are not waited for."""
@@ -56,20 +93,50 @@ class Merging:
     def __len__(self) -> int:
         return sum(len(waiting.records) for waiting in self._waiting.values())
 
-    def take(self) -> list[tuple[Place, Record]]:
+    def take(self) -> Gathered:
         """All records that nothing earlier can come before any more, in their order."""
         open_ends = [waiting.newest for waiting in self._waiting.values() if not waiting.ended]
         upto = min(open_ends, default=None)
-        taken: list[tuple[int, int, Place, Record]] = []
-        for place, waiting in self._waiting.items():
-            clock = -1
-            while waiting.records and (upto is None or waiting.records[0].timestamp <= upto):
-                record = waiting.records.popleft()
-                clock = max(clock, record.timestamp)
-                taken.append((clock, len(taken), place, record))
-        taken.sort(key=_arrival)
-        return [(place, record) for _, _, place, record in taken]
+        parts = {place: waiting.take(upto) for place, waiting in self._waiting.items()}
+        there = {place: part for place, part in parts.items() if part[0]}
+        sizes = [len(records) for records, _ in there.values()]
+        which = np.repeat(np.arange(len(there)), sizes)
+        return _by_clock(
+            Gathered(
+                list(there),
+                which,
+                [record for records, _ in there.values() for record in records],
+                np.concatenate([np.empty(0, np.int64), *(clock for _, clock in there.values())]),
+            )
+        )
 
 
-def _arrival(taken: tuple[int, int, Place, Record]) -> tuple[int, int]:
-    return taken[:2]
+def in_one(parts: Sequence[Gathered]) -> Gathered:
+    """Batches that came one after the other as one."""
+    if len(parts) == 1:
+        return parts[0]
+    places = list(dict.fromkeys(place for part in parts for place in part.places))
+    number = {place: i for i, place in enumerate(places)}
+    empty = np.empty(0, np.int64)
+    which = [np.array([number[p] for p in part.places], np.int64)[part.which] for part in parts]
+    return Gathered(
+        places,
+        np.concatenate([empty, *which]),
+        [record for part in parts for record in part.records],
+        np.concatenate([empty, *(part.clock for part in parts)]),
+    )
+
+
+def _by_clock(gathered: Gathered) -> Gathered:
+    """The records of several partitions by the clock; among equals by partition and offset."""
+    clock = gathered.clock
+    if (clock[1:] >= clock[:-1]).all():
+        return gathered
+    order = np.argsort(clock, kind="stable")
+    records = gathered.records
+    return Gathered(
+        gathered.places,
+        gathered.which[order],
+        [records[i] for i in order.tolist()],
+        clock[order],
+    )

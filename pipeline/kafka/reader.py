@@ -3,19 +3,18 @@
 import time
 from collections.abc import Iterable
 
+import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from pipeline.kafka.clients import Connection, KafkaUnavailable, consumer, explained
-from pipeline.kafka.merging import Merging, Record
+from pipeline.kafka.merging import Gathered, Merging, Record, in_one
 from pipeline.kafka.reading import Place, Reading, place_of, split_place
 
 GATHER_RECORDS = 10_000
 GATHER_S = 0.5
 POLL_MS = 100
 STALL_S = 60.0
-
-Gathered = list[tuple[Place, Record]]
 
 
 class Reader:
@@ -45,17 +44,18 @@ class Reader:
     def gather(self) -> Gathered:
         """The next records in the order of their arrival: about GATHER_RECORDS, or what came in
         GATHER_S; none if there is nothing new. Raises KafkaUnavailable."""
-        gathered: Gathered = []
+        parts: list[Gathered] = []
         ends, stalls = time.monotonic() + GATHER_S, time.monotonic() + STALL_S
         with explained(self._connection, "cannot read"):
-            while len(gathered) < GATHER_RECORDS:
+            while sum(map(len, parts)) < GATHER_RECORDS:
                 came = self._poll()
-                gathered += self._merging.take()
+                parts.append(self._merging.take())
                 if self.ended or (self._stops is None and (time.monotonic() > ends or not came)):
                     break
                 stalls = time.monotonic() + STALL_S if came else stalls
                 if time.monotonic() > stalls:
                     raise KafkaUnavailable(f"nothing came for {STALL_S:.0f} s; {self._behind()}")
+        gathered = in_one(parts)
         self._advance(gathered)
         return gathered
 
@@ -114,8 +114,10 @@ class Reader:
         return [record for record in records if record.offset < self._stops[place]]
 
     def _advance(self, gathered: Gathered) -> None:
-        for place, record in gathered:
-            self.offsets[place] = record.offset + 1
+        for number, place in enumerate(gathered.places):
+            mine = np.flatnonzero(gathered.which == number)
+            if len(mine):
+                self.offsets[place] = gathered.records[mine[-1]].offset + 1
         if self.ended and self._stops is not None:
             self.offsets |= self._stops  # a log may end in markers that are no records
 

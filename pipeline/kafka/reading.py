@@ -37,6 +37,7 @@ class Reading:
     newest: dict[Place, int] = field(default_factory=dict)
     heard: dict[Place, int] = field(default_factory=dict)
     watermark: int = BEFORE_ALL
+    clock: int = BEFORE_ALL
 
     @property
     def left(self) -> int:
@@ -53,11 +54,12 @@ class Reading:
             newest=dict(watermark.newest),
             heard=dict(watermark.heard),
             watermark=watermark.job,
+            clock=watermark.clock,
         )
 
     def watermarks(self, idle: int) -> Watermark:
         """The watermark as it stands, to go on from."""
-        return Watermark(idle, dict(self.newest), dict(self.heard), self.watermark)
+        return Watermark(idle, dict(self.newest), dict(self.heard), self.watermark, self.clock)
 
 
 class ReadingCoder(Coder):  # type: ignore[misc]

@@ -55,7 +55,8 @@ class ReadKafka(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         """Tagged record batches, for `Sequences`."""
-        read = ReadBounded if self._reads.bounded else ReadUnbounded
+        stream = ReadUnbounded if self._reads.group is None else ReadCommitting
+        read = ReadBounded if self._reads.bounded else stream
         return (
             pipeline
             | "Readers" >> beam.Create(list(range(self._reads.readers)), reshuffle=False)
@@ -132,8 +133,8 @@ class _Read(beam.DoFn, RestrictionProvider):  # type: ignore[misc]
         while not reader.ended:
             gathered = reader.gather()
             batches = self._arrivals.take(gathered, watermark) if gathered else []
-            if not gathered and not reader.ended:
-                watermark.advance(_now())
+            if not gathered and not self._reads.bounded and reader.caught_up:
+                watermark.advance(_now())  # what lies unread may be of any time
             reading = reading.moved(reader.offsets, watermark)
             if not tracker.try_claim(reading):
                 return
@@ -160,36 +161,17 @@ class ReadBounded(_Read):
         yield from self._batches(element, tracker, estimator, math.inf)
 
 
-@beam.DoFn.unbounded_per_element()
-class ReadUnbounded(_Read):
-    """Reads on and on: comes back every few seconds, finds new partitions, commits for the lag."""
-
-    def process(
-        self,
-        element: int,
-        finalizer: Any = beam.DoFn.BundleFinalizerParam,  # must stand before the two that follow
-        tracker: Any = beam.DoFn.RestrictionParam(),
-        estimator: Any = beam.DoFn.WatermarkEstimatorParam(
-            ManualWatermarkEstimator.default_provider()
-        ),
-    ) -> Iterator[TimestampedValue]:
-        """The tagged batches of some seconds."""
-        reading = tracker.current_restriction()
-        if self._reads.group:
-            finalizer.register(lambda: self._commit(element, reading.offsets))
-        self._discover(element, tracker)
-        yield from self._batches(element, tracker, estimator, SLICE_S)
+class _Stream(_Read):
+    """Reads on and on: comes back every few seconds, and finds new partitions."""
 
     def setup(self) -> None:
         """Once a worker."""
         super().setup()
         self._looked = time.monotonic()
 
-    def _commit(self, number: int, offsets: dict[str, int]) -> None:
-        """What was read before a bundle that is final: lag shows in the usual tools."""
-        if number in self._readers:
-            with explained(self._reads.connection, "cannot commit offsets"):
-                self._readers[number].commit(offsets)
+    def _stream(self, number: int, tracker: Any, estimator: Any) -> Iterator[TimestampedValue]:
+        self._discover(number, tracker)
+        yield from self._batches(number, tracker, estimator, SLICE_S)
 
     def _discover(self, number: int, tracker: Any) -> None:
         """Adds partitions that the topics got since, from their beginnings."""
@@ -206,6 +188,47 @@ class ReadUnbounded(_Read):
                 watermark.add(place, _now())
             self._reader(number, reading).add(found)
             tracker.try_claim(reading.moved(found, watermark))
+
+
+@beam.DoFn.unbounded_per_element()
+class ReadUnbounded(_Stream):
+    """Reads on and on."""
+
+    def process(
+        self,
+        element: int,
+        tracker: Any = beam.DoFn.RestrictionParam(),
+        estimator: Any = beam.DoFn.WatermarkEstimatorParam(
+            ManualWatermarkEstimator.default_provider()
+        ),
+    ) -> Iterator[TimestampedValue]:
+        """The tagged batches of some seconds."""
+        yield from self._stream(element, tracker, estimator)
+
+
+@beam.DoFn.unbounded_per_element()
+class ReadCommitting(_Stream):
+    """Reads on and on, and commits for a group what was read before a bundle that is final, so
+    that lag shows in the usual tools. Where to go on is in the restriction, not there."""
+
+    def process(
+        self,
+        element: int,
+        finalizer: Any = beam.DoFn.BundleFinalizerParam,  # must stand before the two that follow
+        tracker: Any = beam.DoFn.RestrictionParam(),
+        estimator: Any = beam.DoFn.WatermarkEstimatorParam(
+            ManualWatermarkEstimator.default_provider()
+        ),
+    ) -> Iterator[TimestampedValue]:
+        """The tagged batches of some seconds."""
+        offsets = tracker.current_restriction().offsets
+        finalizer.register(lambda: self._commit(element, offsets))
+        yield from self._stream(element, tracker, estimator)
+
+    def _commit(self, number: int, offsets: dict[str, int]) -> None:
+        if number in self._readers:
+            with explained(self._reads.connection, "cannot commit offsets"):
+                self._readers[number].commit(offsets)
 
 
 def _now() -> int:

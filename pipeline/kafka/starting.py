@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from kafka import TopicPartition
@@ -17,6 +17,8 @@ from pipeline.kafka.topics import (
 )
 
 Offsets = dict[Place, int]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class Start:
             right = "earliest, latest, committed, or a time such as 2026-01-31T12:00:00Z"
             raise ValueError(f"start={written}: must be {right}") from None
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return cls("time", int(aware.timestamp() * 1000))
+        if aware < _EPOCH:
+            raise ValueError(f"start={written}: must not be before 1970")
+        return cls("time", (aware - _EPOCH) // timedelta(milliseconds=1))
 
 
 def starting_offsets(

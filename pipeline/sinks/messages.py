@@ -16,7 +16,7 @@ MESSAGE_BYTES = 900_000
 
 @dataclass(frozen=True)
 class Message:
-    """One message: its partition, value, and headers; the rows are for a refusal's report."""
+    """One message: its partition, value, and headers; the rows are for a broker that refuses it."""
 
     partition: int
     value: bytes
@@ -37,14 +37,24 @@ def partition_of(user: str, partitions: int) -> int:
     return bucket_of(user, partitions)
 
 
+def halves(message: Message) -> Iterator[Message]:
+    """A message of more than one sequence as two."""
+    half = message.rows.num_rows // 2
+    for part in (range(half), range(half, message.rows.num_rows)):
+        yield _message(message.rows.take(pa.array(part)), message.partition)
+
+
 def _packed(rows: pa.RecordBatch, partition: int) -> Iterator[Message]:
-    value = encode_batch(rows, compression="zstd")
-    if len(value) < MESSAGE_BYTES or rows.num_rows == 1:
-        yield Message(partition, value, _headers(rows), rows)
+    message = _message(rows, partition)
+    if len(message.value) < MESSAGE_BYTES or rows.num_rows == 1:
+        yield message
         return
-    half = rows.num_rows // 2
-    for part in (range(half), range(half, rows.num_rows)):
-        yield from _packed(rows.take(pa.array(part)), partition)
+    for part in halves(message):
+        yield from _packed(part.rows, partition)
+
+
+def _message(rows: pa.RecordBatch, partition: int) -> Message:
+    return Message(partition, encode_batch(rows, compression="zstd"), _headers(rows), rows)
 
 
 def _headers(rows: pa.RecordBatch) -> list[tuple[str, bytes]]:

@@ -7,21 +7,21 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
-from kafka.errors import KafkaError, MessageSizeTooLargeError
+from kafka.errors import MessageSizeTooLargeError
 
 from pipeline.kafka.clients import Connection, KafkaUnavailable, explained, producer
 from pipeline.kafka.topics import partitions_of
-from pipeline.sinks.messages import Message, messages, partition_of
+from pipeline.sinks.messages import Message, halves, messages, partition_of
 from schemas.outputs import REJECTED
 from schemas.sequences import MS
 from transforms.coders import whole
 from transforms.core.arrays import ints
+from transforms.core.decode.reject import Reason
 
 UNCONFIRMED_BYTES = 32 << 20
 """Most bytes sent and not yet confirmed: what a worker holds while the broker is away."""
 
 CONFIRM_S = 120.0
-TOO_LARGE = "sequence_too_large"
 
 
 class _ToTopic(beam.DoFn):  # type: ignore[misc]
@@ -50,18 +50,22 @@ class _ToTopic(beam.DoFn):  # type: ignore[misc]
         self._sent.append((what, future))
         self._bytes += size
 
-    def _confirm(self) -> list[tuple[Any, KafkaError]]:
-        """Waits for all that was sent, and gives what the broker found too large."""
+    def _confirm(self) -> list[Any]:
+        """Waits for all that was sent, and gives what was refused: as too large, or because
+        something beside it was."""
         refused = []
-        doing = f"cannot write to topic {self._connection.topic!r}"
-        with explained(self._connection, doing):
+        with explained(self._connection, f"cannot write to topic {self._connection.topic!r}"):
             self._producer.flush(timeout=CONFIRM_S)
             for what, future in self._sent:
                 try:
                     future.get(timeout=CONFIRM_S)
-                except MessageSizeTooLargeError as error:
-                    refused.append((what, error))
+                except MessageSizeTooLargeError:
+                    refused.append(what)
         self.start_bundle()
+        if refused:
+            # After an error that can't be retried an idempotent producer sends nothing any more.
+            self._producer.close(timeout=10)
+            self.setup()
         return refused
 
 
@@ -76,13 +80,7 @@ class WriteToTopic(_ToTopic):
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """Sends a batch, and waits when much is on its way."""
         for message in messages(batch, self._partitions):
-            self._send(
-                message,
-                len(message.value),
-                value=message.value,
-                partition=message.partition,
-                headers=message.headers,
-            )
+            self._send_message(message)
             if self._bytes > UNCONFIRMED_BYTES:
                 yield from self._refused()
 
@@ -93,12 +91,30 @@ class WriteToTopic(_ToTopic):
             yield WindowedValue(rows, window.max_timestamp(), [window])
 
     def _refused(self) -> Iterator[pa.RecordBatch]:
-        refused = self._confirm()
-        if refused:
-            # After an error that can't be retried an idempotent producer sends nothing any more.
-            self._producer.close(timeout=10)
-            self.setup()
-            yield whole(pa.Table.from_pylist([_reject(m) for m, _ in refused], schema=REJECTED))
+        rejects = [row for message in self._confirm() for row in self._alone(message)]
+        if rejects:
+            yield whole(pa.Table.from_pylist(rejects, schema=REJECTED))
+
+    def _alone(self, message: Message) -> Iterator[dict[str, Any]]:
+        """Sends a message that was refused again, by itself, and if it is too large in halves.
+        Gives the rejects of sequences that are too large alone."""
+        self._send_message(message)
+        if not self._confirm():
+            return
+        if message.rows.num_rows == 1:
+            yield _reject(message)
+            return
+        for half in halves(message):
+            yield from self._alone(half)
+
+    def _send_message(self, message: Message) -> None:
+        self._send(
+            message,
+            len(message.value),
+            value=message.value,
+            partition=message.partition,
+            headers=message.headers,
+        )
 
 
 @beam.typehints.with_input_types(pa.RecordBatch)
@@ -120,16 +136,19 @@ class TombstonesToTopic(_ToTopic):
 
     def finish_bundle(self) -> None:
         """Waits until everything is confirmed."""
-        for user, error in self._confirm():
-            raise KafkaUnavailable(f"the tombstone of a user of {len(user)} letters: {error}")
+        for user in self._confirm():
+            where = f"topic {self._connection.topic!r}"
+            raise KafkaUnavailable(
+                f"{where} refuses the tombstone of a user of {len(user)} letters"
+            )
 
 
 def _reject(message: Message) -> dict[str, Any]:
-    row = message.rows.slice(0, 1).select(["sequence_id", "session_end"])
+    row = message.rows.select(["sequence_id", "session_end"])
     detail = f"a sequence of {len(message.value)} bytes is more than the broker takes"
     return {
         "raw": row["sequence_id"][0].as_py().encode(),
-        "reason": TOO_LARGE,
+        "reason": Reason.TOO_LARGE,
         "detail": detail,
         "event_time": row["session_end"].cast(MS)[0].as_py(),
     }

@@ -53,7 +53,7 @@ def test_columns_that_are_not_known_stay() -> None:
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_a_message_cut_short_is_refused(message: bytes) -> None:
-    for length in range(0, len(message) - 8):  # the last 8 only say that it ends
+    for length in range(len(message) - 8):  # the last 8 only say that it ends
         with pytest.raises(CodecError):
             decode_batch(message[:length], SCHEMA)
 
@@ -96,12 +96,16 @@ def _tried(message: bytes) -> None:
     """What is not refused is a valid batch, all of whose values can be read."""
     try:
         batch = decode_batch(message, SCHEMA)
-    except CodecError as error:
-        assert "\n" not in str(error)
+    except CodecError as refused:
+        _one_line(refused)
         return
     assert encode_batch(batch)
     for field in SCHEMA:
         assert batch.schema.field(field.name).type == field.type
+
+
+def _one_line(refused: CodecError) -> None:
+    assert "\n" not in str(refused)
 
 
 def _retyped(name: str, kind: pa.DataType) -> pa.RecordBatch:
@@ -191,3 +195,9 @@ def test_a_length_that_no_memory_holds_is_refused() -> None:
 def test_trailing_bytes_of_another_stream_are_refused() -> None:
     with pytest.raises(CodecError):
         decode_batch(MESSAGES[0][:-8] + MESSAGES[0], SCHEMA)
+
+
+def test_text_that_is_no_utf_8_is_refused() -> None:
+    assert "ü".encode() in MESSAGES[0]
+    with pytest.raises(CodecError, match=r"(?i)utf"):
+        decode_batch(MESSAGES[0].replace("ü".encode(), b"\xff\xff"), SCHEMA)

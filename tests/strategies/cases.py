@@ -55,6 +55,7 @@ def streams(draw: st.DrawFn, spec: Spec, max_records: int) -> dict[str, list[Rec
             sources["events"] += draw(_interrupted(forms["events"], user, clocks[user]))
     return {name: draw(st.permutations(each)) for name, each in sources.items()}
 
+
 def _counts(most: int) -> st.SearchStrategy[int]:
     """How many records a case has: mostly near the most, in which more happens."""
     return st.one_of(st.integers(1, most), st.integers(most // 2, most))

@@ -1,0 +1,23 @@
+"""The arguments and options of `phia run`, with what its help says of them."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+SpecFile = Annotated[Path, Argument(metavar="SPEC", help="The feature spec, a YAML file.")]
+Input = Annotated[str, Option(help="A folder of files, or kafka://HOST:PORT[,…].")]
+Outputs = Annotated[
+    list[str], Option(help="A folder, or kafka://HOST:PORT/TOPIC; may be given twice.")
+]
+Until = Annotated[str | None, Option(help="latest: stop at the topics' present ends.")]
+Replace = Annotated[bool, Option(help="Replace what a run wrote before.")]
+Start = Annotated[str, Option(help="Kafka: earliest, latest, committed, or a time (ISO 8601).")]
+Group = Annotated[str | None, Option(help="Kafka: the group to commit offsets for, to see lag.")]
+Readers = Annotated[int, Option(min=1, help="Kafka streams: readers side by side.")]
+Shards = Annotated[int | None, Option(min=1, help="Shards of users; fixed while a job lives.")]
+Interval = Annotated[str | None, Option(help="Event time between firings of a stream, as in 10s.")]
+Security = Annotated[list[str] | None, Option(help="KEY=VALUE: a security option of kafka-python.")]
+SecurityFile = Annotated[Path | None, Option(help="A file of such KEY=VALUE lines, for secrets.")]
+MetricsFile = Annotated[Path | None, Option(help="Write metrics as Prometheus text at the end.")]
+MetricsPort = Annotated[int | None, Option(help="Serve metrics at this port while the run lasts.")]

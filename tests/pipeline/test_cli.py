@@ -1,0 +1,159 @@
+"""The command `phia` as a shell sees it: statuses, one line for what goes wrong, no traceback."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.machine import Raw
+from tests.oracles import shop
+from tests.pipeline.running import Ran, files_of, lines_in
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended, and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def line(self) -> str:
+        """The one line that it said of what went wrong."""
+        (line,) = self.err.strip().splitlines()
+        return line
+
+
+def phia(*words: object) -> Said:
+    """Runs the command in a process of its own."""
+    command = [sys.executable, "-m", "pipeline.cli", *map(str, words)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert "Traceback" not in ran.stderr + ran.stdout
+    return Said(ran.returncode, ran.stdout, ran.stderr)
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    file = tmp_path / "spec.yaml"
+    file.write_text(json.dumps(shop.spec_of(), indent=1))
+    return file
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Path:
+    records: list[Raw] = [
+        shop.at(0, i=1, a="VIEW"),
+        shop.at(5000, i=2, a="LIKE"),
+        b"{",
+        shop.at(0, i=3, a="?"),
+    ]
+    return lines_in(tmp_path / "in", {"e": records, "x": []})
+
+
+def test_a_run_ends_with_0_a_summary_and_metrics(spec: Path, read: Path, tmp_path: Path) -> None:
+    out, metrics = tmp_path / "out", tmp_path / "metrics" / "phia.prom"
+    said = phia("run", spec, "--input", read, "--output", out, "--metrics-file", metrics)
+    assert (said.status, said.err) == (0, "")
+    assert said.out == (
+        "records 2, rejected 2, late 0, copies 0, sessions 2, sequences 2, raw tokens 6, tokens 6\n"
+    )
+    assert len(Ran(out).sequences()) == 2
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(metrics.read_text())
+        for sample in family.samples
+    }
+    assert found["phia_records_total", "e"] == 2
+    assert found["phia_rejected_total", "malformed"] == 1
+    assert found["phia_rejected_total", "unknown_action"] == 1
+    assert found["phia_sequences_total",] == 2
+    assert found["phia_late_total",] == 0
+    again = phia("run", spec, "--input", read, "--output", out)
+    assert again.status == 2
+    assert "holds a run's output already" in again.line
+    assert phia("run", spec, "--input", read, "--output", out, "--replace").status == 0
+
+
+def wrong(status: int, *words: object) -> str:
+    said = phia(*words)
+    assert said.status == status, said
+    assert said.out == ""
+    return said.line
+
+
+def test_usage_errors_end_with_2_and_one_line(spec: Path, read: Path, tmp_path: Path) -> None:
+    run = ("run", spec, "--input", read, "--output", tmp_path / "out")
+    assert "--no_such: neither phia nor Beam" in wrong(2, *run, "--no_such=1")
+    assert "Beam's options: argument --direct_num_workers" in wrong(
+        2, *run, "--direct_num_workers=many"
+    )
+    assert "--input" in wrong(2, "run", spec, "--output", tmp_path / "out")
+    assert "must be a folder" in wrong(2, "run", spec, "--input", spec, "--output", "out")
+    assert "is a file" in wrong(2, "run", spec, "--input", read, "--output", spec)
+    assert "readers" in wrong(2, *run, "--readers", "0")
+    assert "unplugged" in wrong(2, "unplugged")
+    kafka = ("run", spec, "--input", "kafka://127.0.0.1:1", "--output", tmp_path / "out")
+    assert "can't run unbounded input" in wrong(2, *kafka)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_broker_that_is_not_there_ends_with_1(spec: Path, tmp_path: Path) -> None:
+    kafka = ("run", spec, "--input", "kafka://127.0.0.1:1", "--output", tmp_path / "out")
+    line = wrong(1, *kafka, "--until", "latest")
+    assert line.startswith("cannot connect to Kafka at 127.0.0.1:1: ")
+
+
+def test_a_file_that_fails_while_it_is_read_ends_with_1_and_its_name(
+    spec: Path, tmp_path: Path
+) -> None:
+    read = lines_in(tmp_path / "in", {"x": []})
+    (read / "e.jsonl").symlink_to("/proc/self/mem")  # opens, but can't be read at 0
+    line = wrong(1, "run", spec, "--input", read, "--output", tmp_path / "out")
+    assert line == f"cannot read {read}/e.jsonl: Input/output error"
+    assert files_of(tmp_path / "out", "sequences") == []
+
+
+def test_a_wrong_spec_ends_with_2_and_says_where(spec: Path, read: Path, tmp_path: Path) -> None:
+    wrong_spec = tmp_path / "wrong.yaml"
+    wrong_spec.write_text(json.dumps({**shop.spec_of(), "colour": "red"}, indent=1))
+    lines = wrong_spec.read_text().count("\n")
+    for words in (("check",), ("run", "--input", read, "--output", tmp_path / "out")):
+        line = wrong(2, words[0], wrong_spec, *words[1:])
+        assert f"({wrong_spec}, line {lines})" in line
+        assert "colour" in line
+    assert str(tmp_path / "none.yaml") in wrong(2, "check", tmp_path / "none.yaml")
+
+
+def test_check_says_what_a_spec_does_and_prints_the_schema(spec: Path) -> None:
+    import jsonschema
+
+    said = phia("check", spec)
+    assert said.status == 0
+    assert said.out.startswith("shop: good; fingerprint ")
+    assert "e (json): engagements with i, land, held, price, likes, ends of sessions" in said.out
+    schema = json.loads(phia("check", spec, "--schema").out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads(spec.read_text()), schema)
+
+
+def test_erase_ends_with_0_and_with_2_where_nothing_is(
+    spec: Path, read: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert phia("run", spec, "--input", read, "--output", out).status == 0
+    assert phia("erase", out).out == "0 sequences removed, 0 files rewritten\n"
+    assert "holds no run's output" in wrong(2, "erase", tmp_path / "none")
+    assert files_of(out, "sequences")
+
+
+def test_help_names_the_commands_and_ends_with_0() -> None:
+    said = phia("--help")
+    assert said.status == 0
+    for command in ("run", "check", "erase", "simulate", "broker", "demo"):
+        assert command in said.out
+    assert phia("run", "--help").status == 0
