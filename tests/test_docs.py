@@ -9,7 +9,6 @@ from typer.main import get_command
 from pipeline.cli import app
 from pipeline.kafka.security import OPTIONS
 from pipeline.metrics import HELP
-from pipeline.sinks.topic import TOO_LARGE
 from tests.documents import DOCS, ROOT, anchors, links, quoted, text_of
 from transforms.core.decode.reject import LATE, Reason
 
@@ -68,5 +67,5 @@ def test_the_guide_has_every_option_metric_and_reason() -> None:
     assert {f"phia_{name}" for name in HELP} <= names
     assert set(OPTIONS) <= names
     reasons = re.findall(r"^\| `(\w+)` \|", text.split("## Dead letters")[1], re.MULTILINE)
-    known = {*map(str, Reason), LATE, TOO_LARGE}
+    known = {*map(str, Reason), LATE}
     assert known == {name for name in reasons if not name.startswith("phia_")}

@@ -69,6 +69,10 @@ class Field:
         return Column(self.column.values.take(there), _at(self.column.unreadable, there)), there
 
 
+Fields = dict[str, Field]
+"""The fields of a source, by path."""
+
+
 def field_of(table: pa.Table, keys: tuple[str, ...]) -> Field:
     """The field at a path. What is absent, or lies beyond something that is no record, is null."""
     array = _leaf(table, keys)
