@@ -11,7 +11,7 @@ from pipeline.kafka.clients import Connection, KafkaUnavailable, consumer, expla
 from pipeline.kafka.merging import Gathered, Merging, Record, in_one
 from pipeline.kafka.reading import Place, Reading, place_of, split_place
 
-GATHER_RECORDS = 10_000
+GATHER_RECORDS, GATHER_BOUNDED = 10_000, 50_000
 GATHER_S = 0.5
 POLL_MS = 100
 STALL_S = 60.0
@@ -45,9 +45,10 @@ class Reader:
         """The next records in the order of their arrival: about GATHER_RECORDS, or what came in
         GATHER_S; none if there is nothing new. Raises KafkaUnavailable."""
         parts: list[Gathered] = []
+        most = GATHER_RECORDS if self._stops is None else GATHER_BOUNDED
         ends, stalls = time.monotonic() + GATHER_S, time.monotonic() + STALL_S
         with explained(self._connection, "cannot read"):
-            while sum(map(len, parts)) < GATHER_RECORDS:
+            while sum(map(len, parts)) < most:
                 came = self._poll()
                 parts.append(self._merging.take())
                 if self.ended or (self._stops is None and (time.monotonic() > ends or not came)):
