@@ -54,11 +54,16 @@ def write_empty(folder: Path, schemas: dict[str, pa.Schema]) -> None:
 
 def publish(folder: Path, files: Iterable[str], schemas: dict[str, pa.Schema]) -> None:
     """Moves the written files (OUTPUT/NAME under the hidden folder) to their places, in the stead
-    of what was there, and removes the hidden folder."""
+    of what was there, and removes the hidden folder. Done again after it was cut short, it goes
+    on where it was."""
+    files = set(files)
     for name in schemas:
-        shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for old in (folder / name).glob("*.parquet"):
+            if f"{name}/{old.name}" not in files:
+                old.unlink()
     for file in files:
-        os.replace(folder / HIDDEN / file, folder / file)
+        if (folder / HIDDEN / file).exists():
+            os.replace(folder / HIDDEN / file, folder / file)
     write_empty(folder, schemas)
     shutil.rmtree(folder / HIDDEN, ignore_errors=True)

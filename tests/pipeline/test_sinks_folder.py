@@ -8,7 +8,7 @@ import pytest
 from pipeline.run import RunFailed
 from pipeline.sinks import folder, parquet
 from pipeline.sinks.folder import HIDDEN, OutputError, check_output, publish
-from schemas.outputs import output_schemas
+from schemas.outputs import LATE, output_schemas
 from tests.machine import Raw, spec_of
 from tests.oracles import shop
 from tests.pipeline.running import Ran, files_of, lines_in, run_in
@@ -153,3 +153,20 @@ def test_a_stream_shows_each_file_once_it_is_whole(tmp_path: Path) -> None:
     assert [*show.process("sequences/part-1.parquet")] == ["sequences/part-1.parquet"]
     assert not hidden.exists()
     assert len(files_of(tmp_path, "sequences")) == 1
+
+
+def test_publishing_that_was_cut_short_goes_on_where_it_was(tmp_path: Path) -> None:
+    schemas = {"late": LATE}
+    files = []
+    for name in ("late/a.parquet", "late/b.parquet"):
+        hidden = tmp_path / HIDDEN / name
+        hidden.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(LATE.empty_table(), hidden)
+        files.append(name)
+    (tmp_path / "late").mkdir()
+    (tmp_path / "late" / "old.parquet").write_bytes(b"of another run")
+    (tmp_path / HIDDEN / files[0]).replace(tmp_path / files[0])  # as far as it came
+    for _ in range(2):
+        publish(tmp_path, files, schemas)
+        assert sorted(p.name for p in (tmp_path / "late").iterdir()) == ["a.parquet", "b.parquet"]
+    assert not (tmp_path / HIDDEN).exists()

@@ -15,6 +15,7 @@ from transforms.core.arrays import Bools, Ints, ints, sums_before
 from transforms.core.entries import Entries
 from transforms.core.history import Held, held
 from transforms.core.identity import sequence_id
+from transforms.core.lists import Lists
 from transforms.core.thinning import drawn, draws
 from transforms.core.timeline import Contents, Tokens, content_rows, interleave
 
@@ -136,6 +137,7 @@ def _in_pieces(
     if not len(ids):
         return
     first_row, contents, table = _contents(holding, past, recall)
+    categories_of = [Lists.of(table[f"category:{name}"]) for name in spec.categories]
     ends = np.cumsum(holding.tokens)
     piece = (ends - 1) // PIECE
     for number in np.unique(piece):
@@ -143,7 +145,7 @@ def _in_pieces(
         part = _only(holding, which)
         rows = content_rows(part, first_row[part.life])
         tokens = interleave(part, rows, contents, past.entries)
-        categories = [table[f"category:{name}"].take(rows) for name in spec.categories]
+        categories = [lists.at(rows) for lists in categories_of]
         yield _batch(completed.take(which), ids.take(which), part, tokens, categories, spec)
 
 
@@ -170,7 +172,7 @@ def _batch(
     ids: pa.Array,
     holding: Held,
     tokens: Tokens,
-    categories: list[pa.ChunkedArray],
+    categories: list[pa.Array],
     spec: Spec,
 ) -> pa.RecordBatch:
     schema = sequence_schema(spec)
@@ -192,6 +194,6 @@ def _batch(
         pa.array(completed.new_contents, pa.int32()),
         pa.array(completed.raw_tokens),
         pa.array([fingerprint(spec)] * len(ids), pa.string()),
-        *(pa.ListArray.from_arrays(contents, c.combine_chunks()) for c in categories),
+        *(pa.ListArray.from_arrays(contents, c) for c in categories),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -56,7 +56,9 @@ def observe_table(table: pa.Table, plan: Plan, timestamp: Ints | None) -> Mapped
     columns |= {"end": pa.array(ends)}
 
     place = np.flatnonzero(~odd & ~filtered)
-    rows = _table(columns, plan, n).take(place)
+    rows = _table(columns, plan, n)
+    if len(place) < n:
+        rows = rows.take(place)
     names = used_names(names, rows)
     return Mapped(rows, place, int(filtered.sum()), np.flatnonzero(odd & ~filtered), names)
 
