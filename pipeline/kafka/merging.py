@@ -13,8 +13,8 @@ import numpy as np
 from pipeline.kafka.reading import Place
 from transforms.core.arrays import Ints
 
-PAUSE_AT = 50_000
-"""Records of one partition that wait for those of others before no more are fetched."""
+PAUSE_AT, PAUSE_BYTES = 50_000, 64 << 20
+"""Records of one partition, and their bytes, that wait for others before no more are fetched."""
 
 
 class Record(Protocol):
@@ -39,6 +39,11 @@ class Gathered:
     def __len__(self) -> int:
         return len(self.records)
 
+    @property
+    def bytes(self) -> int:
+        """The bytes of the records' values."""
+        return bytes_of(self.records)
+
     def __iter__(self) -> Iterator[tuple[Place, Record]]:
         """Each record with its partition."""
         for number, record in zip(self.which.tolist(), self.records, strict=True):
@@ -53,6 +58,11 @@ class _Waiting:
     clock: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     newest: int = -1
     ended: bool = False
+    bytes: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.records) >= PAUSE_AT or self.bytes >= PAUSE_BYTES
 
     def add(self, records: Sequence[Record]) -> None:
         if records:
@@ -60,6 +70,7 @@ class _Waiting:
             timestamps[0] = max(timestamps[0], self.newest)
             clock = np.maximum.accumulate(timestamps)  # those of a partition need not ascend
             self.records.extend(records)
+            self.bytes += bytes_of(records)
             self.clock, self.newest = np.concatenate([self.clock, clock]), int(clock[-1])
 
     def take(self, upto: int | None) -> tuple[list[Record], Ints]:
@@ -67,6 +78,7 @@ class _Waiting:
         taken = self.records[:n], self.clock[:n]
         del self.records[:n]
         self.clock = self.clock[n:]
+        self.bytes -= bytes_of(taken[0])
         return taken
 
 
@@ -88,7 +100,7 @@ class Merging:
     @property
     def full(self) -> list[Place]:
         """Partitions that have enough waiting."""
-        return [place for place, w in self._waiting.items() if len(w.records) >= PAUSE_AT]
+        return [place for place, waiting in self._waiting.items() if waiting.is_full]
 
     def __len__(self) -> int:
         return sum(len(waiting.records) for waiting in self._waiting.values())
@@ -109,6 +121,11 @@ class Merging:
                 np.concatenate([np.empty(0, np.int64), *(clock for _, clock in there.values())]),
             )
         )
+
+
+def bytes_of(records: Iterable[Record]) -> int:
+    """The bytes of the values of records."""
+    return sum(len(record.value) for record in records if record.value is not None)
 
 
 def in_one(parts: Sequence[Gathered]) -> Gathered:

@@ -12,6 +12,7 @@ from pipeline.kafka.merging import Gathered, Merging, Record, in_one
 from pipeline.kafka.reading import Place, Reading, place_of, split_place
 
 GATHER_RECORDS, GATHER_BOUNDED = 10_000, 50_000
+GATHER_BYTES = 16 << 20
 GATHER_S = 0.5
 POLL_MS = 100
 STALL_S = 60.0
@@ -42,15 +43,18 @@ class Reader:
         self._consumer.close(timeout_ms=5_000)
 
     def gather(self) -> Gathered:
-        """The next records in the order of their arrival: about GATHER_RECORDS, or what came in
-        GATHER_S; none if there is nothing new. Raises KafkaUnavailable."""
+        """The next records in the order of their arrival: about GATHER_RECORDS (bounded:
+        GATHER_BOUNDED) or GATHER_BYTES, or what came in GATHER_S; none if there is nothing new.
+        Raises KafkaUnavailable."""
         parts: list[Gathered] = []
-        most = GATHER_RECORDS if self._stops is None else GATHER_BOUNDED
+        left = GATHER_RECORDS if self._stops is None else GATHER_BOUNDED
+        left_bytes = GATHER_BYTES
         ends, stalls = time.monotonic() + GATHER_S, time.monotonic() + STALL_S
         with explained(self._connection, "cannot read"):
-            while sum(map(len, parts)) < most:
+            while left > 0 and left_bytes > 0:
                 came = self._poll()
                 parts.append(self._merging.take())
+                left, left_bytes = left - len(parts[-1]), left_bytes - parts[-1].bytes
                 if self.ended or (self._stops is None and (time.monotonic() > ends or not came)):
                     break
                 stalls = time.monotonic() + STALL_S if came else stalls
