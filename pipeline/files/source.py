@@ -5,6 +5,7 @@ from pathlib import Path
 
 import apache_beam as beam
 
+from pipeline.ahead import ahead
 from pipeline.decoding import Decoding
 from pipeline.failures import Failure
 from pipeline.files.find import find_files
@@ -72,8 +73,8 @@ class ReadFile(beam.DoFn):  # type: ignore[misc]
             self._spec.limits.record_bytes,
             self._decoding.columns(name),
         )
-        for batch in _readable(fetched, path):
-            yield from self._decoding.tagged(self._decoding.decode(batch))
+        for decoded in ahead(map(self._decoding.decode, _readable(fetched, path))):
+            yield from self._decoding.tagged(decoded)
 
 
 def _readable(fetched: Iterator[Fetched], path: str) -> Iterator[Fetched]:
