@@ -76,7 +76,7 @@ def _scalar_entries(seen: Observed, column: pa.Array, now: Bools, held: Entries)
 def _set_entries(seen: Observed, name: str, now: Bools, held: Entries, at_most: int) -> _Kept:
     columns = [seen.rows[f"{part}:{name}"] for part in SET_PARTS]
     row = np.flatnonzero(np.logical_or.reduce([valid(column) for column in columns]) & now)
-    members = _members(held)
+    members = _members(held.take(np.isin(held.life, seen.life[row])))
     rows, ids, forgotten = [], [], []
     lists = (column.take(row).to_pylist() for column in columns)
     for r, life, *parts in zip(row.tolist(), seen.life[row].tolist(), *lists, strict=True):
