@@ -9,7 +9,7 @@ from kafka.structs import OffsetAndMetadata
 
 from pipeline.kafka.clients import Connection, KafkaUnavailable, consumer, explained
 from pipeline.kafka.merging import Gathered, Merging, Record, in_one
-from pipeline.kafka.reading import Place, Reading, place_of, split_place
+from pipeline.kafka.reading import Place, Reading, split_place
 
 GATHER_RECORDS, GATHER_BOUNDED = 10_000, 50_000
 GATHER_BYTES = 16 << 20
@@ -137,8 +137,3 @@ class Reader:
         stops = self._stops or {}
         left = {p: stops[p] - self._position(tp) for tp, p in self._places.items() if p in stops}
         return ", ".join(f"{n} offsets left in {place}" for place, n in left.items() if n > 0)
-
-
-def places_of(topic: str, partitions: Iterable[int]) -> list[Place]:
-    """The names of a topic's partitions."""
-    return [place_of(topic, partition) for partition in partitions]

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.core.arrays import Bools, Ints, ints, ranges, sums_before
+from transforms.core.arrays import Ints, ints, ranges, sums_before
 from transforms.core.entries import Entries, no_entries
 
 UNSEEN = -(1 << 62)
@@ -120,11 +120,6 @@ def _table(users: pa.Array, standing: Standing) -> pa.Table:
     ]
     numbers = [standing.slot, standing.contents, standing.raw, standing.last]
     return pa.table([users, *map(pa.array, numbers), *lists], schema=SCHEMA)
-
-
-def live_slots(ledger: pa.Table, slots: Ints) -> Bools:
-    """True for the slots that some user of the ledger has."""
-    return np.isin(slots, ints(ledger["slot"]))
 
 
 def empty_ledger() -> pa.Table:
