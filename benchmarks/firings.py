@@ -6,39 +6,14 @@ All state goes through bytes between firings. The ratio is of sessions a second 
 every user of the shard is active: what it costs that few are.
 """
 
-import argparse
-import json
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import machine, measured, module, table
+from benchmarks.histories import CONTENTS, by_history
 
-USERS, CONTENTS, MEASURED = 1_000, 8, 3
+MEASURED = 3
 HISTORIES = (40, 400, 4_000)
 ACTIVE = (1.0, 0.1, 0.01)
-
-
-def main() -> int:
-    """Measures each length of history in a process of its own and prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="times a thousand users a shard")
-    parser.add_argument("--history", type=int, help="measure this one alone, print JSON")
-    given = parser.parse_args()
-    users = round(USERS * given.scale)
-    if given.history:
-        print(json.dumps(measurements(given.history, users)))
-        return 0
-    print(machine(), f"\n{users:,} users a shard, {CONTENTS} contents a session\n")
-    rows = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for history in HISTORIES:
-            own = ("--history", history, "--scale", given.scale)
-            run = measured(module("benchmarks.firings", *own), Path(scratch))
-            rows += [_row(history, run.peak_mb, one) for one in json.loads(run.printed)]
-    print(table(_HEADS, rows))
-    return 0
 
 
 _HEADS = [
@@ -52,6 +27,19 @@ _HEADS = [
     "peak MB",
     "sessions/s to all active",
 ]
+
+
+def main() -> int:
+    """Measures each length of history in a process of its own and prints a table."""
+    return by_history(
+        "benchmarks.firings",
+        __doc__,
+        HISTORIES,
+        measurements,
+        f" a shard, {CONTENTS} contents a session",
+        _HEADS,
+        lambda history, peak_mb, found: [_row(history, peak_mb, one) for one in found],
+    )
 
 
 def measurements(history: int, users: int) -> list[dict[str, Any]]:

@@ -6,38 +6,13 @@ One shard without a runner, every user active; each length of history in a proce
 ratio is of the time a session without sampling to that with it.
 """
 
-import argparse
-import json
 import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import machine, measured, module, table
+from benchmarks.histories import CONTENTS, by_history
 
-USERS, CONTENTS, BUDGET, MEASURED = 1_000, 8, 512, 4
+BUDGET, MEASURED = 512, 4
 HISTORIES = (100, 400, 1_000, 4_000)
-
-
-def main() -> int:
-    """Measures each length of history and prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="times a thousand users a shard")
-    parser.add_argument("--history", type=int, help="measure this one alone, print JSON")
-    given = parser.parse_args()
-    users = round(USERS * given.scale)
-    if given.history:
-        print(json.dumps(measurements(given.history, users)))
-        return 0
-    print(machine(), f"\n{users:,} users, sampling to {BUDGET} tokens a session\n")
-    rows = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for history in HISTORIES:
-            own = ("--history", history, "--scale", given.scale)
-            run = measured(module("benchmarks.thinning", *own), Path(scratch))
-            rows.append(_row(history, run.peak_mb, json.loads(run.printed)))
-    print(table(_HEADS, rows))
-    return 0
 
 
 _HEADS = [
@@ -49,6 +24,19 @@ _HEADS = [
     "all / sampled",
     "peak MB",
 ]
+
+
+def main() -> int:
+    """Measures each length of history and prints a table."""
+    return by_history(
+        "benchmarks.thinning",
+        __doc__,
+        HISTORIES,
+        measurements,
+        f", sampling to {BUDGET} tokens a session",
+        _HEADS,
+        lambda history, peak_mb, found: [_row(history, peak_mb, found)],
+    )
 
 
 def measurements(history: int, users: int) -> dict[str, dict[str, float]]:
