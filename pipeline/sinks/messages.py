@@ -27,7 +27,7 @@ class Message:
 def messages(batch: pa.RecordBatch, partitions: int) -> Iterator[Message]:
     """The sequences of a batch as messages, each under MESSAGE_BYTES unless one is larger."""
     users = batch["user_id"].to_pylist()
-    partition = np.array([bucket_of(user, partitions) for user in users])
+    partition = np.array([partition_of(user, partitions) for user in users])
     for number in np.unique(partition).tolist():
         yield from _packed(batch.take(np.flatnonzero(partition == number)), number)
 

@@ -98,8 +98,7 @@ def _entries(seen: Observed, found: Engaged, standing: Standing, spec: Spec) -> 
     leads[found.groups.row] = 1
     before = sums_before(leads)
     at = standing.contents[seen.life] + before[seen.moment] - before[seen.opening[seen.life]]
-    now = seen.time <= found.cut_time[seen.life]
-    return new_entries(seen, spec, now, at, standing.entries)
+    return new_entries(seen, spec, found.features_used(seen), at, standing.entries)
 
 
 def _contents(
@@ -149,6 +148,6 @@ def _standing(
     contents = before.contents + new
     oldest = np.maximum(contents + 1 - spec.history.contents, 0)
     last = np.copy(before.last)
-    used = seen.time <= found.cut_time[seen.life]
+    used = found.features_used(seen)
     last[seen.life[used]] = seen.time[used]  # of each life the latest, which comes last
     return Standing(slot, contents, before.raw + raw_used, last, folded(entries, until, oldest))

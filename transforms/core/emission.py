@@ -11,7 +11,7 @@ from schemas.fingerprint import fingerprint
 from schemas.observations import source_names
 from schemas.sequences import MS, sequence_schema
 from schemas.spec import Spec
-from transforms.core.arrays import Bools, Ints, ints, sums_before
+from transforms.core.arrays import Bools, Ints, ints, is_first, runs, sums_before
 from transforms.core.entries import Entries
 from transforms.core.history import Held, held
 from transforms.core.identity import sequence_id
@@ -138,15 +138,28 @@ def _in_pieces(
         return
     first_row, contents, table = _contents(holding, past, recall)
     categories_of = [Lists.of(table[f"category:{name}"]) for name in spec.categories]
-    ends = np.cumsum(holding.tokens)
-    piece = (ends - 1) // PIECE
-    for number in np.unique(piece):
-        which = np.flatnonzero(piece == number)
-        part = _only(holding, which)
+    mark = fingerprint(spec)
+    piece = (np.cumsum(holding.tokens) - 1) // PIECE
+    for start, length in zip(*runs(is_first(piece)), strict=True):
+        which = np.arange(start, start + length)
+        part = _stretch(holding, start, start + length)
         rows = content_rows(part, first_row[part.life])
         tokens = interleave(part, rows, contents, past.entries)
         categories = [lists.at(rows) for lists in categories_of]
-        yield _batch(completed.take(which), ids.take(which), part, tokens, categories, spec)
+        yield _batch(completed.take(which), ids.take(which), part, tokens, categories, mark, spec)
+
+
+def _stretch(holding: Held, start: int, stop: int) -> Held:
+    """The sequences from `start` up to `stop`; as pairs stand by sequence, these are a stretch."""
+    pairs = slice(*np.searchsorted(holding.sequence, [start, stop]))
+    which = slice(start, stop)
+    return Held(
+        holding.life[which],
+        holding.oldest[which],
+        holding.stop[which],
+        holding.sequence[pairs] - start,
+        holding.entry[pairs],
+    )
 
 
 def _contents(holding: Held, past: Past, recall: Recall) -> tuple[Ints, Contents, pa.Table]:
@@ -173,6 +186,7 @@ def _batch(
     holding: Held,
     tokens: Tokens,
     categories: list[pa.Array],
+    mark: str,
     spec: Spec,
 ) -> pa.RecordBatch:
     schema = sequence_schema(spec)
@@ -193,7 +207,7 @@ def _batch(
         pa.array(holding.contents, pa.int32()),
         pa.array(completed.new_contents, pa.int32()),
         pa.array(completed.raw_tokens),
-        pa.array([fingerprint(spec)] * len(ids), pa.string()),
+        pa.array([mark] * len(ids), pa.string()),
         *(pa.ListArray.from_arrays(contents, c) for c in categories),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

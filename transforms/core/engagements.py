@@ -87,6 +87,16 @@ class Engaged:
     cut: Ints
     cut_time: Ints
 
+    def features_used(self, seen: Observed) -> Bools:
+        """[n] True for the rows whose features this firing uses up: they stand before the cut."""
+        used: Bools = seen.time <= self.cut_time[seen.life]
+        return used
+
+    def records_used(self, seen: Observed) -> Bools:
+        """[n] True for the rows whose engagement, if any, stands before the cut."""
+        used: Bools = np.arange(len(seen.life)) < self.cut[seen.life]
+        return used
+
 
 def engaged(seen: Observed, spec: Spec, final: int) -> Engaged:
     """The groups, sessions and cuts of observations that are final up to time `final`."""

@@ -23,9 +23,8 @@ def raw_tokens(seen: Observed, engaged: Engaged, spec: Spec) -> tuple[Ints, Ints
     at_group = feature_sums[_after_moment(seen)[row]] - feature_sums[start]
     at_group += record_sums[row + 1] - record_sums[start]
 
-    used = seen.time <= engaged.cut_time[seen.life]
-    before = np.arange(len(seen.life)) < engaged.cut[seen.life]
-    total = np.bincount(seen.life, features * used + records * before, seen.lives)
+    used = features * engaged.features_used(seen) + records * engaged.records_used(seen)
+    total = np.bincount(seen.life, used, seen.lives)
     return at_group, total.astype(np.int64)
 
 

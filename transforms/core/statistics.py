@@ -92,9 +92,8 @@ def of_firing(tally: Tally, spec: Spec) -> Iterator[Counts]:
 def _of_tokens(tally: Tally, spec: Spec) -> Iterator[Counts]:
     """Raw tokens and kept ones, by feature, of the observations that this firing used up."""
     seen, found = tally.opened.seen, tally.engaged
-    before = np.arange(len(seen.life)) < found.cut[seen.life]
-    records = before & (seen.engages | flags(seen.rows["joined"]))
-    used = seen.time <= found.cut_time[seen.life]
+    records = found.records_used(seen) & (seen.engages | flags(seen.rows["joined"]))
+    used = found.features_used(seen)
     groups = found.groups.time[found.complete]
     yield _by_hour("tokens_raw", seen.time, 2 * records, feature=CONTENTS)
     yield _by_hour("tokens_kept", groups, np.full(len(groups), 2), feature=CONTENTS)

@@ -45,8 +45,8 @@ def left_over(seen: Observed, engaged: Engaged, spec: Spec) -> pa.Table:
     At the time of the cut the features are used, and end marks are not. An engagement after the
     cut that joined a group before it stays as a record that was joined, for the raw tokens.
     """
-    cut, cut_time = engaged.cut[seen.life], engaged.cut_time[seen.life]
-    after = np.arange(len(seen.life)) >= cut
+    cut_time = engaged.cut_time[seen.life]
+    after = ~engaged.records_used(seen)
     taken = np.append(engaged.complete, False)[engaged.groups.of_row]
     stub = after & (taken | flags(seen.rows["joined"]))
     waits = (after & seen.engages) | stub | flags(seen.rows["end"])

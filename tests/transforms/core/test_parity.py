@@ -27,7 +27,7 @@ from tests.outcome import (
     found,
 )
 from tests.strategies import Case, cases
-from transforms.core import archive
+from transforms.core import archive, emission
 from transforms.core.arrays import ints
 from transforms.core.decode.decoded import decoded
 from transforms.core.decode.plan import Plan
@@ -52,6 +52,17 @@ def test_s12_one_firing_is_the_oracle(case: Case) -> None:
 @given(cases(max_records=60))
 def test_s12_one_firing_of_longer_histories_is_the_oracle(case: Case) -> None:
     assert differences(found(*case), expected(*case)) == []
+
+
+@pytest.mark.parametrize("tokens", [1, 30])  # one sequence a piece, and several
+def test_s12_sequences_in_many_pieces_are_the_oracle(tokens: int) -> None:
+    @some(40)
+    @given(cases(max_records=40))
+    def check(case: Case) -> None:
+        with patch.object(emission, "PIECE", tokens):
+            assert differences(found(*case), expected(*case)) == []
+
+    check()
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 
-from schemas.ids import canonical_json
+from schemas.ids import canonical_json, content_id
 from transforms.core.arrays import Bools, valid
 from transforms.core.decode.fields import Fields
 from transforms.core.decode.plan import Plan
@@ -21,10 +20,7 @@ def identity_columns(fields: Fields, plan: Plan, n: int, odd: Bools) -> dict[str
     absent = ~valid(event_id)
     if not absent.any():
         return {"event_id": event_id, "content": content}
-    hashes = [
-        xxhash.xxh3_128_hexdigest(text)
-        for text in content.filter(pa.array(absent)).cast(pa.binary()).to_pylist()
-    ]
+    hashes = [content_id(text) for text in content.filter(pa.array(absent)).to_pylist()]
     event_id = pc.replace_with_mask(event_id, pa.array(absent), pa.array(hashes, pa.string()))
     return {"event_id": event_id, "content": pc.if_else(pa.array(absent), None, content)}
 
