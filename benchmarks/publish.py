@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.workloads import json_lines, sized, spec_of, tables
-from pipeline.kafka.clients import Connection, producer
-from pipeline.kafka.topics import create_topics
+from kafka_client.clients import Connection, producer
+from kafka_client.topics import create_topics
 
 PARTITIONS = 4
 ROWS = 5_000

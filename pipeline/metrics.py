@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, start_http_server, write_to_tex
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from pipeline.failures import UsageError
+from schemas.failures import UsageError
 
 NAMESPACE = "phia"
 _HOST = "127.0.0.1"

@@ -11,10 +11,10 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
-from pipeline.failures import UsageError
-from pipeline.kafka.clients import Connection
+from kafka_client.clients import Connection
 from pipeline.kafka.starting import Start
 from schemas.durations import parse_duration
+from schemas.failures import UsageError
 from schemas.spec import Spec
 
 IN_PROCESS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")

@@ -7,14 +7,14 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
-from pipeline.failures import Failure, UsageError
+from kafka_client.topics import partitions_of
 from pipeline.files.source import ReadFiles, files_of
 from pipeline.kafka.source import ReadKafka, Reads
-from pipeline.kafka.topics import partitions_of
 from pipeline.metrics import check_metrics, counters, serve_metrics, write_metrics
 from pipeline.options import Run
 from pipeline.sinks.folder import check_output, write_empty
 from pipeline.sinks.write import WriteSequences
+from schemas.failures import Failure, UsageError
 from schemas.outputs import output_schemas
 from transforms.sequences import Sequences
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.failures import UsageError
+from schemas.failures import UsageError
 
 
 def security_options(given: Iterable[str], file: Path | None) -> dict[str, str]:

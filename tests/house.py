@@ -12,9 +12,13 @@ ROOMS = {
     "schemas": {"schemas"},
     "transforms.core": {"schemas", "transforms.core"},
     "transforms": {"schemas", "transforms.core", "transforms"},
+    "kafka_client": {"schemas", "kafka_client"},
     "kernels": {"kernels"},
-    "model": {"schemas", "kernels", "model"},
-    "pipeline": {"schemas", "transforms.core", "transforms", "kernels", "model", "pipeline"},
+    "model": {"schemas", "kafka_client", "kernels", "model"},
+    "pipeline": {
+        *("schemas", "kafka_client", "transforms.core", "transforms", "kernels", "model"),
+        "pipeline",
+    },
 }
 """Each room, and the rooms that it may import from."""
 
@@ -23,6 +27,7 @@ FOREIGN = {
     "schemas": PURE,
     "transforms.core": PURE,
     "transforms": {"kafka", "torch"},
+    "kafka_client": {"apache_beam", "torch"},
     "kernels": {"apache_beam", "kafka"},
     "model": {"apache_beam"},
     "pipeline": set[str](),

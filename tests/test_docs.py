@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from kafka_client.security import OPTIONS
 from pipeline.cli import app
-from pipeline.kafka.security import OPTIONS
 from pipeline.metrics import HELP
 from tests.documents import DOCS, ROOT, anchors, links, quoted, text_of
 from transforms.core.decode.reject import LATE, Reason

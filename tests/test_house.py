@@ -30,7 +30,7 @@ def test_no_import_cycles() -> None:
     ("module", "line"),
     [
         ("schemas.ids", "import transforms"),
-        ("schemas.ids", "from pipeline.kafka import clients"),
+        ("schemas.ids", "from kafka_client import clients"),
         ("schemas.ids", "import time"),
         ("transforms.core.order", "import apache_beam as beam"),
         ("transforms.core.order", "def f():\n    from kafka import KafkaConsumer"),

@@ -12,8 +12,8 @@ from contextlib import closing
 
 from kafka import TopicPartition
 
-from pipeline.kafka.clients import Connection, consumer
-from pipeline.kafka.topics import end_offsets
+from kafka_client.clients import Connection, consumer
+from kafka_client.topics import end_offsets
 
 POLL_RECORDS = 10_000
 LIMIT_S = 600

@@ -1,6 +1,6 @@
 """What can go wrong with the embedded broker, said in one line."""
 
-from pipeline.failures import Failure
+from schemas.failures import Failure
 
 
 class BrokerError(Failure):

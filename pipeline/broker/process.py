@@ -11,13 +11,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
+from kafka_client.clients import Connection, KafkaUnavailable
+from kafka_client.topics import broker_ids
 from pipeline.broker.distribution import Distribution, find_distribution
 from pipeline.broker.errors import BrokerError
 from pipeline.broker.jvm import Jvm
 from pipeline.broker.locks import take_lock
 from pipeline.broker.properties import HOST, Listener, server_properties
-from pipeline.kafka.clients import Connection, KafkaUnavailable
-from pipeline.kafka.topics import broker_ids
 
 # Quick to start and small rather than fast for long; only what matters is logged.
 _JAVA_OPTIONS = (

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
+from kafka_client.clients import Connection
+from kafka_client.topics import create_topics
 from pipeline.broker.errors import BrokerError
 from pipeline.broker.process import Broker
-from pipeline.kafka.clients import Connection
-from pipeline.kafka.topics import create_topics
 
 
 def serve(

@@ -11,7 +11,7 @@ from pipeline.broker import Broker
 from pipeline.demo.accounts import print_accounts
 from pipeline.demo.pick import print_sequences
 from pipeline.demo.steps import Demo, claim, fill_topics, make_sequences, read_back
-from pipeline.failures import UsageError
+from schemas.failures import UsageError
 from schemas.load import load_spec
 
 SPEC = Path(__file__).parents[2] / "examples" / "shop" / "spec.yaml"

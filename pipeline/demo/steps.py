@@ -11,17 +11,17 @@ import polars as pl
 from kafka import KafkaConsumer, TopicPartition
 from rich.console import Console
 
+from kafka_client.clients import Connection, KafkaUnavailable, consumer, explained
+from kafka_client.topics import create_topics, end_offsets
 from pipeline.broker import BrokerError
 from pipeline.broker.locks import take_lock
-from pipeline.failures import Failure
-from pipeline.kafka.clients import Connection, KafkaUnavailable, consumer, explained
-from pipeline.kafka.topics import create_topics, end_offsets
 from pipeline.options import run_of
 from pipeline.progress import shown_while
 from pipeline.run import run
 from pipeline.simulate.command import simulated
 from pipeline.sinks.folder import OutputError, check_output, holds_output
 from schemas.codec import decode_batch
+from schemas.failures import Failure
 from schemas.outputs import output_schemas
 from schemas.sequences import sequence_schema
 from schemas.spec import Spec

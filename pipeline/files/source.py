@@ -7,9 +7,9 @@ import apache_beam as beam
 
 from pipeline.ahead import ahead
 from pipeline.decoding import Decoding
-from pipeline.failures import Failure
 from pipeline.files.find import find_files
 from pipeline.files.read import read_file
+from schemas.failures import Failure
 from schemas.fetched import Fetched
 from schemas.spec import Spec
 from transforms.coders import Tagged

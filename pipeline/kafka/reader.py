@@ -7,7 +7,7 @@ import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from pipeline.kafka.clients import Connection, KafkaUnavailable, consumer, explained
+from kafka_client.clients import Connection, KafkaUnavailable, consumer, explained
 from pipeline.kafka.merging import Gathered, Merging, Record, in_one
 from pipeline.kafka.reading import Place, Reading, split_place
 

@@ -18,8 +18,8 @@ from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
+from kafka_client.clients import Connection, explained
 from pipeline.kafka.arrivals import Arrivals
-from pipeline.kafka.clients import Connection, explained
 from pipeline.kafka.reader import Reader
 from pipeline.kafka.reading import Reading, ReadingCoder, ReadingTracker, start_of
 from pipeline.kafka.starting import Start, new_places, starting_offsets, stopping_offsets

@@ -7,14 +7,14 @@ from typing import Literal
 
 from kafka import TopicPartition
 
-from pipeline.kafka.clients import Connection, consumer, explained
-from pipeline.kafka.reading import Place, place_of
-from pipeline.kafka.topics import (
+from kafka_client.clients import Connection, consumer, explained
+from kafka_client.topics import (
     beginning_offsets,
     end_offsets,
     offsets_for_time,
     partitions_of,
 )
+from pipeline.kafka.reading import Place, place_of
 
 Offsets = dict[Place, int]
 

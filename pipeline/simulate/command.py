@@ -5,13 +5,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from pipeline.failures import UsageError
-from pipeline.kafka.clients import Connection
+from kafka_client.clients import Connection
 from pipeline.simulate.files import Progress, write_files
 from pipeline.simulate.fit import form_for
 from pipeline.simulate.platform import Platform
 from pipeline.simulate.producing import Sending, produce
 from pipeline.simulate.truth import Truth
+from schemas.failures import UsageError
 from schemas.spec import Spec
 
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import kafka
 
-from pipeline.kafka.clients import Connection, explained, producer
-from pipeline.kafka.topics import create_topics, partitions_of
+from kafka_client.clients import Connection, explained, producer
+from kafka_client.topics import create_topics, partitions_of
 from pipeline.simulate.fates import SOURCES
 from pipeline.simulate.files import Form, Progress
 from pipeline.simulate.messages import Message, messages

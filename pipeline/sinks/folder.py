@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.failures import UsageError
+from schemas.failures import UsageError
 
 HIDDEN = ".phia-writing"
 COMPRESSION = "zstd"

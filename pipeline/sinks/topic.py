@@ -9,8 +9,8 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 from kafka.errors import MessageSizeTooLargeError
 
-from pipeline.kafka.clients import Connection, KafkaUnavailable, explained, producer
-from pipeline.kafka.topics import partitions_of
+from kafka_client.clients import Connection, KafkaUnavailable, explained, producer
+from kafka_client.topics import partitions_of
 from pipeline.sinks.messages import Message, halves, messages, partition_of
 from schemas.outputs import REJECTED
 from schemas.sequences import MS

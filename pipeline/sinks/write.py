@@ -4,7 +4,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.kafka.clients import Connection
+from kafka_client.clients import Connection
 from pipeline.sinks.parquet import WriteFolder
 from pipeline.sinks.topic import TombstonesToTopic, WriteToTopic
 from schemas.outputs import SEQUENCES, output_schemas

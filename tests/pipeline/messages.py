@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 from kafka import TopicPartition
 
-from pipeline.kafka.clients import Connection, consumer, producer
-from pipeline.kafka.topics import beginning_offsets, end_offsets
+from kafka_client.clients import Connection, consumer, producer
+from kafka_client.topics import beginning_offsets, end_offsets
 from schemas.codec import encode_batch
 from tests.machine import Raw
 from tests.oracles.shop import T

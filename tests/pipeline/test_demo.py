@@ -17,7 +17,7 @@ from pipeline.demo.names import Names
 from pipeline.demo.show import SPEC, show
 from pipeline.demo.steps import claim
 from pipeline.demo.timeline import FEATURE, timeline, told_in_lines
-from pipeline.failures import UsageError
+from schemas.failures import UsageError
 from schemas.ids import id_of
 from schemas.load import load_spec
 
@@ -134,8 +134,8 @@ def test_the_numbers_are_printed_and_nothing_is_said_beside_them(shown: Shown) -
 @pytest.mark.kafka
 @pytest.mark.slow
 def test_the_broker_has_ended_and_can_be_started_again(shown: Shown) -> None:
-    from pipeline.kafka.clients import Connection
-    from pipeline.kafka.topics import end_offsets
+    from kafka_client.clients import Connection
+    from kafka_client.topics import end_offsets
 
     with Broker(shown.out / "broker") as broker:
         ends = end_offsets(Connection(broker.bootstrap), "views")

@@ -12,17 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from kafka_client.clients import Connection
 from pipeline.erase import erase
-from pipeline.kafka.clients import Connection
 from pipeline.options import run_of
 from pipeline.run import run
 from pipeline.simulate.command import platform_of
 from pipeline.simulate.files import write_files
 from schemas.load import load_spec
+from schemas.thinning import drawn, draws
+from tests.conftest import NewTopic
 from tests.documents import ROOT, blocks, text_of
-from tests.pipeline.conftest import NewTopic
 from transforms.core.statistics import totals
-from transforms.core.thinning import drawn, draws
 
 README = text_of(ROOT / "README.md")
 TRAINERS = text_of(ROOT / "docs" / "guides" / "trainers.md")

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
+from kafka_client.clients import Connection, admin
 from pipeline.kafka import reader, source
-from pipeline.kafka.clients import Connection, admin
 from pipeline.kafka.reading import Reading, ReadingCoder, ReadingTracker
 from pipeline.kafka.source import ReadCommitting, Reads
 from pipeline.kafka.starting import Start
+from tests.conftest import NewTopic
 from tests.machine import spec_of
 from tests.oracles import shop
 from tests.oracles.shop import T
 from tests.outcome import Row
-from tests.pipeline.conftest import NewTopic
 from tests.pipeline.messages import Message, message, send
 from transforms.coders import OBSERVATIONS
 

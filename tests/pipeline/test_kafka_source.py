@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from pipeline.failures import Failure, UsageError
-from pipeline.kafka import clients, reader, source
-from pipeline.kafka.clients import Connection, KafkaUnavailable, producer
+from kafka_client import clients
+from kafka_client.clients import Connection, KafkaUnavailable, producer
+from kafka_client.topics import end_offsets
+from pipeline.kafka import reader, source
 from pipeline.kafka.reader import Reader
 from pipeline.kafka.reading import Reading
 from pipeline.kafka.starting import Start, starting_offsets, stopping_offsets
-from pipeline.kafka.topics import end_offsets
+from schemas.failures import Failure, UsageError
+from tests.conftest import NewTopic
 from tests.oracles import shop
 from tests.oracles.shop import Spec, T
 from tests.outcome import Row, different_rows, expected
-from tests.pipeline.conftest import NewTopic
 from tests.pipeline.messages import Message, arrow, message, send
 from tests.pipeline.running import Ran, as_json, drawn, lines_in, run_in
 from tests.strategies.crowds import Sources, crowd, crowd_parts

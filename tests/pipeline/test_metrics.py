@@ -97,7 +97,7 @@ def test_metrics_are_served_on_the_loopback_address_only() -> None:
 
 
 def test_a_port_that_is_taken_is_a_usage_error() -> None:
-    from pipeline.failures import UsageError
+    from schemas.failures import UsageError
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -106,7 +106,7 @@ def test_a_port_that_is_taken_is_a_usage_error() -> None:
 
 
 def test_a_file_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
-    from pipeline.failures import UsageError
+    from schemas.failures import UsageError
 
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="--metrics-file="):

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from apache_beam.options.pipeline_options import StandardOptions
 
-from pipeline.failures import UsageError
 from pipeline.options import Run, run_of, topics_of
 from pipeline.security_file import security_options
+from schemas.failures import UsageError
 from tests.machine import spec_of
 from tests.oracles import shop
 

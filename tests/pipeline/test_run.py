@@ -9,7 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.failures import UsageError
+from schemas.failures import UsageError
 from schemas.outputs import output_schemas
 from tests.machine import Raw, spec_of
 from tests.oracles import shop

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.kafka.clients import Connection, KafkaUnavailable, consumer
-from pipeline.kafka.topics import create_topics, end_offsets
+from kafka_client.clients import Connection, KafkaUnavailable, consumer
+from kafka_client.topics import create_topics, end_offsets
 from pipeline.simulate.fates import SOURCES
 from pipeline.simulate.platform import START, Platform
 from pipeline.simulate.producing import Sending, produce

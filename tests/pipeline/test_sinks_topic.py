@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.kafka.clients import Connection
+from kafka_client.clients import Connection
 from pipeline.sinks.messages import MESSAGE_BYTES, messages, partition_of
 from schemas.codec import decode_batch
 from schemas.fingerprint import fingerprint
 from schemas.ids import bucket_of
 from schemas.sequences import VERSION, sequence_schema
+from tests.conftest import NewTopic
 from tests.machine import Raw, plain, spec_of
 from tests.oracles import shop
 from tests.oracles.shop import T
 from tests.outcome import Row
-from tests.pipeline.conftest import NewTopic
 from tests.pipeline.messages import received
 from tests.pipeline.running import Ran, lines_in, run_in
 

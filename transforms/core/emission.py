@@ -11,12 +11,12 @@ from schemas.fingerprint import fingerprint
 from schemas.observations import source_names
 from schemas.sequences import MS, sequence_schema
 from schemas.spec import Spec
+from schemas.thinning import drawn, draws
 from transforms.core.arrays import Bools, Ints, ints, is_first, runs, sums_before
 from transforms.core.entries import Entries
 from transforms.core.history import Held, held
 from transforms.core.identity import sequence_id
 from transforms.core.lists import Lists
-from transforms.core.thinning import drawn, draws
 from transforms.core.timeline import Contents, Tokens, content_rows, interleave
 
 PIECE = 1_000_000

@@ -12,10 +12,10 @@ import pytest
 from kafka import TopicPartition
 from kafka.errors import MessageSizeTooLargeError
 
-from pipeline.kafka import clients, topics
-from pipeline.kafka.clients import Connection, KafkaUnavailable, admin, consumer, producer
-from pipeline.kafka.security import without_secrets
-from tests.pipeline.conftest import NewTopic
+from kafka_client import clients, topics
+from kafka_client.clients import Connection, KafkaUnavailable, admin, consumer, producer
+from kafka_client.security import without_secrets
+from tests.conftest import NewTopic
 
 # A bootstrap takes 8 s at most; the rest is for a machine that is busy.
 BOUND_S = 14.0

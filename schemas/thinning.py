@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from transforms.core.arrays import Bools, Ints
-
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 
 def draws(seed: int, sequence_ids: Sequence[str]) -> Floats:

@@ -13,7 +13,7 @@ import kafka
 from kafka.errors import NoError, TopicAlreadyExistsError, for_code
 from kafka.protocol.consumer import IsolationLevel, OffsetSpec
 
-from pipeline.kafka.clients import Connection, KafkaUnavailable, admin, explained
+from kafka_client.clients import Connection, KafkaUnavailable, admin, explained
 
 _READY_MS = 10_000
 

@@ -16,9 +16,9 @@ from kafka.errors import (
     NodeNotReadyError,
 )
 
-from pipeline.failures import Failure
-from pipeline.kafka.security import checked_security, without_secrets
-from pipeline.kafka.url import split_url
+from kafka_client.security import checked_security, without_secrets
+from kafka_client.url import split_url
+from schemas.failures import Failure
 
 BOOTSTRAP_MS = 8_000
 REQUEST_MS = 10_000

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xxhash
 
-from transforms.core.thinning import drawn, draws
+from schemas.thinning import drawn, draws
 
 IDS = [f"{n:032x}" for n in range(20_000)]
 
