@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
+import torch
 from hypothesis import settings
 
 from kafka_client.clients import Connection
@@ -12,6 +13,7 @@ from kafka_client.topics import create_topics
 # The same examples on every run, and no example fails for being slow on a busy machine.
 settings.register_profile("phia", deadline=None, derandomize=True)
 settings.load_profile("phia")
+torch.set_num_threads(1)  # tests run beside others, and on one thread sums have one order
 
 NewTopic = Callable[..., str]
 
