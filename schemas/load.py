@@ -1,13 +1,15 @@
-"""A feature spec from YAML, and every error of one as a line that a person can act on."""
+"""A feature spec, or another checked document, from YAML; every error of one as a line that a
+person can act on."""
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from schemas.parts import Part
 from schemas.problems import Place, Problem, Problems, SpecError
 from schemas.spec import Spec
 from schemas.yaml_text import MOST_BYTES, Document, read_yaml
@@ -39,30 +41,44 @@ _REQUIRED: dict[str | int, str] = {
 }
 _LONGEST_VALUE = 60
 
+Documented = TypeVar("Documented", bound=Part)
+
 
 def load_spec(path: str | Path) -> Spec:
     """The spec in a file. Raises SpecError."""
+    return load_document(path, Spec, "spec", "version: 1")
+
+
+def parse_spec(text: str, name: str = "spec.yaml") -> Spec:
+    """The spec in a YAML text; `name` stands in errors for the file. Raises SpecError."""
+    return parse_document(text, name, Spec, "spec", "version: 1")
+
+
+def load_document(path: str | Path, kind: type[Documented], called: str, begins: str) -> Documented:
+    """A document of a kind in a file; errors call it so. Raises SpecError."""
     try:
         with Path(path).open("rb") as file:
             content = file.read(MOST_BYTES + 1)
         text = content.decode("utf-8-sig")
     except OSError as error:
         reason = error.strerror or str(error)
-        raise SpecError([f"cannot read the spec: {reason} ({path})"]) from None
+        raise SpecError([f"cannot read the {called}: {reason} ({path})"]) from None
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise SpecError([f"is not UTF-8 text ({path}, line {line})"]) from None
-    return parse_spec(text, str(path))
+    return parse_document(text, str(path), kind, called, begins)
 
 
-def parse_spec(text: str, name: str = "spec.yaml") -> Spec:
-    """The spec in a YAML text; `name` stands in errors for the file. Raises SpecError."""
+def parse_document(
+    text: str, name: str, kind: type[Documented], called: str, begins: str
+) -> Documented:
+    """A document of a kind in a YAML text; `begins` shows how one does. Raises SpecError."""
     document = read_yaml(text, name)
     if not isinstance(document.value, Mapping):
-        wrong = "is no spec; write a mapping that begins with version: 1"
+        wrong = f"is no {called}; write a mapping that begins with {begins}"
         raise SpecError([f"{wrong} ({name}, line {document.line_of(())})"])
     try:
-        return Spec.model_validate(document.value)
+        return kind.model_validate(document.value)
     except ValidationError as error:
         problems = [problem for details in error.errors() for problem in _problems(details)]
     problems.sort(key=lambda problem: document.line_of(problem.place))
