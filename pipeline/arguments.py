@@ -1,4 +1,4 @@
-"""The arguments and options of `phia run`, with what its help says of them."""
+"""The arguments and options of `phia run` and `phia train`, with what their help says."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,3 +21,17 @@ Security = Annotated[list[str] | None, Option(help="KEY=VALUE: a security option
 SecurityFile = Annotated[Path | None, Option(help="A file of such KEY=VALUE lines, for secrets.")]
 MetricsFile = Annotated[Path | None, Option(help="Write metrics as Prometheus text at the end.")]
 MetricsPort = Annotated[int | None, Option(help="Serve metrics at this port while the run lasts.")]
+
+Sequences = Annotated[
+    str, Option("--input", help="A folder that phia run wrote, or kafka://HOST:PORT[,…]/TOPIC.")
+]
+Checkpoint = Annotated[
+    Path, Option(help="The folder of its checkpoints; it goes on from the newest one there.")
+]
+Config = Annotated[Path | None, Option(help="Settings of model and training, a YAML file.")]
+Steps = Annotated[int | None, Option(min=1, help="Stop after so many steps in all.")]
+Device = Annotated[str | None, Option(help="cpu or cuda; default: cuda where there is one.")]
+SkipLost = Annotated[
+    bool, Option("--skip-lost", help="Go on where retention deleted what was not read yet.")
+]
+TrainMetricsFile = Annotated[Path | None, Option(help="Keep the figures there as Prometheus text.")]

@@ -89,6 +89,41 @@ def _summarise(counts: dict[str, int]) -> None:
 
 
 @app.command()
+def train(
+    spec: arguments.SpecFile,
+    input: arguments.Sequences,
+    checkpoint: arguments.Checkpoint,
+    config: arguments.Config = None,
+    until: arguments.Until = None,
+    steps: arguments.Steps = None,
+    device: arguments.Device = None,
+    skip_lost: arguments.SkipLost = False,
+    kafka: arguments.Security = None,
+    kafka_file: arguments.SecurityFile = None,
+    metrics_file: arguments.TrainMetricsFile = None,
+    metrics_port: arguments.MetricsPort = None,
+) -> None:
+    """Train HSTU on sequences as they come, in one pass that goes on where it was stopped."""
+    from model.config import load_config
+    from pipeline.security_file import security_options
+    from pipeline.train.command import train as run_training
+    from pipeline.train.options import Training, input_of
+
+    what = Training(
+        load_spec(spec),
+        load_config(config),
+        input_of(input, until, skip_lost, security_options(kafka or [], kafka_file)),
+        checkpoint,
+        device,
+        steps,
+        metrics_file,
+        metrics_port,
+    )
+    done = run_training(what, Console())
+    typer.echo(f"{done:,} steps; checkpoint in {checkpoint}")
+
+
+@app.command()
 def check(
     spec: arguments.SpecFile,
     schema: Annotated[

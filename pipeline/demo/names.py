@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
+import polars as pl
+
 from schemas.sequences import FIRST_FEATURE
 from schemas.sources import ScalarField
 from schemas.spec import Spec
@@ -53,6 +55,11 @@ class Names:
         fields = (source.features.get(feature) for source in self.spec.sources.values())
         found = (field.bins for field in fields if isinstance(field, ScalarField) and field.bins)
         return next(found, ())
+
+
+def texts_of(dictionary: pl.DataFrame) -> dict[tuple[str, int], str]:
+    """The texts of a run's dictionary, by kind and id."""
+    return {(kind, number): text for kind, number, text in dictionary.iter_rows()}
 
 
 def _bin(edges: tuple[float, ...], number: int) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 import polars as pl
 from rich.text import Text
 
-from pipeline.demo.names import Names
+from pipeline.demo.names import Names, texts_of
 from pipeline.demo.steps import Demo
 from pipeline.demo.timeline import FEATURE, Row, timeline, told_in_lines
 from schemas.sequences import ACTION, FIRST_FEATURE
@@ -30,7 +30,7 @@ KINDS = (
 
 def print_sequences(demo: Demo) -> None:
     """Prints three sequences, each with what is said of it in a line above."""
-    names = Names(demo.spec, _texts(demo.table("dictionary").collect()))
+    names = Names(demo.spec, texts_of(demo.table("dictionary").collect()))
     demo.console.print("\nΦ: a content. a: what the user did with it. ▸: a feature changed.")
     for kind, row in picked(demo.table("sequences")):
         starts = _starts(demo.table("sequences"), row)
@@ -89,7 +89,3 @@ def _starts(sequences: pl.LazyFrame, row: Row) -> list[datetime]:
     of_user = sequences.filter(pl.col("user_id") == row["user_id"])
     starts = of_user.select(pl.col("session_start").sort()).collect()
     return starts["session_start"].to_list()
-
-
-def _texts(dictionary: pl.DataFrame) -> dict[tuple[str, int], str]:
-    return {(kind, number): text for kind, number, text in dictionary.iter_rows()}

@@ -11,6 +11,7 @@ from pipeline.broker import Broker
 from pipeline.demo.accounts import print_accounts
 from pipeline.demo.pick import print_sequences
 from pipeline.demo.steps import Demo, claim, fill_topics, make_sequences, read_back
+from pipeline.demo.training import print_recommendations, train_on_topic
 from schemas.failures import UsageError
 from schemas.load import load_spec
 
@@ -26,6 +27,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("topics filled", fill_topics),
     ("sequences made", make_sequences),
     ("read back", read_back),
+    ("trained", train_on_topic),
 )
 """What is done while the broker runs; each gives a line that says what came of it."""
 
@@ -33,11 +35,17 @@ STEPS: tuple[tuple[str, Step], ...] = (
 def _print_places(demo: Demo) -> None:
     out = demo.out
     demo.console.print(f"\nEverything is in {out}/: sequences/, rejected/, late/, dictionary/,")
-    demo.console.print("statistics/, tombstones/ as Parquet, and simulated.json, what was sent.")
+    demo.console.print("statistics/, tombstones/ as Parquet; simulated.json, what was sent;")
+    demo.console.print("model/, the trained model and its figures.")
     demo.console.print(f"The topics are kept: phia broker --folder {out / 'broker'}")
 
 
-DISPLAYS: tuple[Display, ...] = (print_accounts, print_sequences, _print_places)
+DISPLAYS: tuple[Display, ...] = (
+    print_accounts,
+    print_sequences,
+    print_recommendations,
+    _print_places,
+)
 """What is shown in the end."""
 
 

@@ -3,16 +3,22 @@
 import importlib.util
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from kafka_client.clients import Connection
+from kafka_client.topics import create_topics
+from model.reader.files import SequenceFiles
+from model.reader.state import ReaderState
 from pipeline.erase import erase
 from pipeline.options import run_of
 from pipeline.run import run
@@ -20,7 +26,6 @@ from pipeline.simulate.command import platform_of
 from pipeline.simulate.files import write_files
 from schemas.load import load_spec
 from schemas.thinning import drawn, draws
-from tests.conftest import NewTopic
 from tests.documents import ROOT, blocks, text_of
 from transforms.core.statistics import totals
 
@@ -91,22 +96,80 @@ def test_the_readme_gives_what_it_says(tmp_path: Path) -> None:
     assert tokens == [(2, 44), (0, 7), (1, 1), (0, 9), (1, 2)]
 
 
-@pytest.mark.kafka
-def test_the_consumer_reads_every_sequence_that_is_not_void(
-    raw: Path, out: Path, kafka: Connection, new_topic: NewTopic, tmp_path: Path
-) -> None:
-    topic = new_topic(2)
-    outputs = [f"kafka://{kafka.bootstrap}/{topic}"]
-    for _ in range(2):  # the second is a replay
-        what = run_of(SPEC, str(raw), outputs, None, "earliest", None, {}, [])
+@pytest.fixture(scope="module")
+def replayed(raw: Path, kafka: Connection) -> str:
+    """A topic that a run has written twice."""
+    create_topics(kafka, {"replayed": 2})
+    url = f"kafka://{kafka.bootstrap}/replayed"
+    for _ in range(2):
+        what = run_of(SPEC, str(raw), [url], None, "earliest", None, {}, [])
         run(what, pytest.fail)
-    lines = said(code_with(TRAINERS, "KafkaConsumer"), tmp_path, kafka.bootstrap, topic)
-    read = [line.split()[:2] for line in lines.splitlines()]
+    return url
+
+
+def valid_rows(out: Path) -> list[dict[str, Any]]:
+    """The sequences in the folder that no tombstone makes void."""
     rows = pq.read_table(out / "out" / "sequences").to_pylist()
     gone = {t["user_id"]: t["time"] for t in pq.read_table(out / "out" / "tombstones").to_pylist()}
-    there = [r for r in rows if r["user_id"] not in gone or r["session_end"] > gone[r["user_id"]]]
     assert gone
-    assert sorted(read) == sorted([row["user_id"], row["sequence_id"]] for row in there)
+    return [r for r in rows if r["user_id"] not in gone or r["session_end"] > gone[r["user_id"]]]
+
+
+@pytest.mark.kafka
+def test_the_consumer_reads_every_sequence_that_is_not_void(
+    replayed: str, out: Path, kafka: Connection, tmp_path: Path
+) -> None:
+    code = code_with(TRAINERS, "KafkaConsumer")
+    lines = said(code, tmp_path, kafka.bootstrap, "replayed")
+    read = [line.split()[:2] for line in lines.splitlines()]
+    there = [[row["user_id"], row["sequence_id"]] for row in valid_rows(out)]
+    assert sorted(read) == sorted(there)
+
+
+@pytest.mark.kafka
+def test_the_trainer_in_twenty_lines_trains_on_every_sequence_once(
+    replayed: str, out: Path, tmp_path: Path
+) -> None:
+    code = code_with(TRAINERS, "optimizer.step()")
+    assert len(code.partition("spec, url")[2].splitlines()) <= 20
+    lines = said(code, tmp_path, str(ROOT / "examples" / "shop" / "spec.yaml"), replayed)
+    said_of_batches = [line.split() for line in lines.splitlines()]
+    there = valid_rows(out)
+    assert sum(int(sequences) for sequences, _, _ in said_of_batches) == len(there)
+    assert sum(int(tokens) for _, tokens, _ in said_of_batches) == sum(
+        len(row["token_id"]) for row in there
+    )
+    losses = [float(loss) for _, _, loss in said_of_batches]
+    assert sum(losses[-5:]) < sum(losses[:5])
+
+
+def test_a_trainer_goes_on_where_it_stopped(out: Path, tmp_path: Path) -> None:
+    keeping = module_of(code_with(TRAINERS, "def load"), tmp_path)
+    model, state = torch.nn.Embedding(3, 2), ReaderState()
+    files = partial(SequenceFiles, out / "out", SPEC, tokens=4096)
+    whole = [*files()]
+    for batch in whole[:2]:
+        state.advance(batch.progress)
+    keeping.save(tmp_path / "saved", model, state)
+    again = torch.nn.Embedding(3, 2)
+    loaded = keeping.load(tmp_path / "saved", again)
+    assert torch.equal(again.weight, model.weight)
+    rest = [batch.sequence_ids for batch in files(start=loaded)]
+    assert rest == [batch.sequence_ids for batch in whole[2:]]
+    assert rest
+
+
+def test_rows_are_chosen_by_the_pipelines_draw(out: Path, tmp_path: Path) -> None:
+    sampled = module_of(code_with(TRAINERS, "def sampled"), tmp_path).sampled
+    ids = pa.array([f"{number:032x}" for number in range(300)])
+    lengths = np.repeat([100, 5000], 150)
+    tokens = pa.array([[0] * int(length) for length in lengths], pa.list_(pa.int64()))
+    rows = pa.RecordBatch.from_pydict({"sequence_id": ids, "token_id": tokens})
+    mine = drawn(draws(0, ids.to_pylist()), lengths, 2048)
+    assert sampled(rows)["sequence_id"].to_pylist() == ids.filter(pa.array(mine)).to_pylist()
+    assert 150 < mine.sum() < 300
+    batches = [*SequenceFiles(out / "out", SPEC, tokens=4096, choose=sampled)]
+    assert batches
 
 
 BATCH = pa.table(

@@ -1,0 +1,95 @@
+"""Tokens to vectors: contents with their categories, action sets, feature entries.
+
+Legend: T tokens, E contents, F positions of a view, M width, A actions, U unique ids.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from model.batch import SequenceBatch
+from model.config import Inputs
+from model.tables import Lookup
+from model.views import View
+from schemas.sequences import ACTION, CONTENT, FIRST_FEATURE
+from schemas.spec import Spec
+
+HOUR_MS = 3_600_000
+HOURS_OF_WEEK = 168
+THURSDAY = 72
+"""Hours from Monday to the day on which the count of time begins."""
+
+SPREAD = 0.02
+"""Standard deviation of what is learned, at its beginning."""
+
+
+class Embedding(nn.Module):
+    """Vectors of tokens. What is large is in tables; here is what is dense: actions and types."""
+
+    def __init__(self, spec: Spec, inputs: Inputs, width: int) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.features = tuple(spec.features)
+        self.type_M = _learned(FIRST_FEATURE + len(spec.features), width)
+        self.action_AM = _learned(len(spec.actions), width)
+        self.removal_M = _learned(len(spec.features), width)
+        self.hour_M = _learned(HOURS_OF_WEEK, width) if inputs.hour_of_week else None
+
+    def forward(self, batch: SequenceBatch, lookup: Lookup, view: View) -> Tensor:
+        """Vectors of a view's positions: [F, M]. Where actions are fused into a position, both
+        tokens' vectors are added."""
+        x_TM = self.type_M[batch.type_T]
+        x_TM = x_TM.index_add(0, _tokens(batch, CONTENT), self._contents(batch, lookup))
+        x_TM = x_TM.index_add(0, _tokens(batch, ACTION), self._actions(batch))
+        if self.inputs.features:
+            for number, name in enumerate(self.features):
+                x_TM = self._with_feature(x_TM, batch, lookup, number, name)
+        is_fused_F = (view.action_F >= 0).unsqueeze(1)
+        fused_FM = x_TM[(view.token_F + 1).clamp(max=max(batch.tokens - 1, 0))]
+        x_FM = x_TM[view.token_F] + torch.where(is_fused_F, fused_FM, 0.0)
+        if self.hour_M is not None:
+            x_FM = x_FM + self.hour_M[hour_of_week(view.query_time_F)]
+        return x_FM
+
+    def _contents(self, batch: SequenceBatch, lookup: Lookup) -> Tensor:
+        """[E, M]: of each content its own vector, and the mean of each of its categories."""
+        vectors_EM = lookup.own_EM
+        if self.inputs.categories:
+            for name in batch.categories:
+                vectors_EM = vectors_EM + lookup.category_EM(name)
+        return vectors_EM
+
+    def _actions(self, batch: SequenceBatch) -> Tensor:
+        """[E, M]: the sum of the vectors of the actions of each a token."""
+        bits_E = batch.id_T[batch.type_T == ACTION]
+        if not self.inputs.actions:
+            return self.action_AM.new_zeros(len(bits_E), self.action_AM.shape[1])
+        return action_bits(bits_E, len(self.action_AM)).to(self.action_AM.dtype) @ self.action_AM
+
+    def _with_feature(
+        self, x_TM: Tensor, batch: SequenceBatch, lookup: Lookup, number: int, name: str
+    ) -> Tensor:
+        """With the vectors of one feature's entries; a member that leaves a set has a mark."""
+        token_N = _tokens(batch, FIRST_FEATURE + number)
+        vectors_NM = lookup.feature_NM(name)
+        is_removal_N = (batch.id_T[token_N] < 0).unsqueeze(1)
+        marked_NM = vectors_NM + torch.where(is_removal_N, self.removal_M[number], 0.0)
+        return x_TM.index_add(0, token_N, marked_NM)
+
+
+def action_bits(id_N: Tensor, actions: int) -> Tensor:
+    """The actions of each a token as bool [N, A], in the spec's order."""
+    places_A = torch.arange(actions, device=id_N.device)
+    return (id_N.unsqueeze(1) >> places_A) & 1 == 1
+
+
+def hour_of_week(time_N: Tensor) -> Tensor:
+    """0 to 167, from Monday's midnight in UTC, of times in ms."""
+    return (time_N.div(HOUR_MS, rounding_mode="floor") + THURSDAY) % HOURS_OF_WEEK
+
+
+def _tokens(batch: SequenceBatch, kind: int) -> Tensor:
+    return (batch.type_T == kind).nonzero().squeeze(1)
+
+
+def _learned(rows: int, width: int) -> nn.Parameter:
+    return nn.Parameter(torch.empty(rows, width).normal_(0, SPREAD))

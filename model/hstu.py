@@ -1,0 +1,131 @@
+"""HSTU: blocks one after the other over the positions of a view (Zhai et al., 2024, section 2.2).
+
+Legend: B sequences, B1 = B + 1, F positions of all of them, M width, H heads, D width of a query or
+key head, V of a value head, G = H · V, P relative positions, C time buckets.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from kernels.hashing import hashed
+from kernels.hstu_block import BlockWeights, hstu_block
+from kernels.relative_bias import RelativeBias
+from model.batch import SequenceBatch
+from model.config import Blocks
+from model.experts import Experts, Summed
+from model.views import View
+
+SPREAD = 0.02
+EPS = 1e-5
+EXPERT_WIDTH = 4
+"""Hidden width of an expert, in widths of the model, as in Transformers."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where sequences are, how long the longest is, the times of queries and keys, ms, and what
+    dropout is drawn by: a hash of the token and its time, which do not depend on the batch."""
+
+    offsets_B1: Tensor
+    longest: int
+    query_time_F: Tensor
+    key_time_F: Tensor
+    dropout_key_F: Tensor
+
+
+def layout_of(batch: SequenceBatch, view: View) -> Layout:
+    """The layout of a view. A query asks for the view's time; a key has its token's own."""
+    lengths_B = view.offsets_B1.diff()
+    longest = int(lengths_B.max()) if len(lengths_B) else 0
+    time_F, id_F = batch.time_T[view.token_F], batch.id_T[view.token_F]
+    return Layout(view.offsets_B1, longest, view.query_time_F, time_F, hashed(0, time_F, id_F))
+
+
+class Hstu(nn.Module):
+    """A stack of blocks, and a norm at its end.
+
+    `divisor` divides the sums of attention: the longest sequence that there can be. Since it is a
+    constant, what is computed for a token does not depend on what comes after it. `summed` adds
+    up over all processes, for the experts' balance.
+    """
+
+    def __init__(self, shape: Blocks, divisor: int, summed: Summed | None = None) -> None:
+        super().__init__()
+        self.summed = summed
+        self.blocks = nn.ModuleList(Block(shape, divisor) for _ in range(shape.blocks))
+        self.norm = nn.LayerNorm(shape.width, eps=EPS)
+
+    def forward(self, x_FM: Tensor, layout: Layout, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """What each position knows, [F, M], and the experts' balance loss, a scalar."""
+        balance = x_FM.new_zeros(())
+        for number, block in enumerate(self.blocks):
+            x_FM, more = block(x_FM, layout, seed * len(self.blocks) + number, self.summed)
+            balance = balance + more
+        return self.norm(x_FM), balance
+
+
+class Block(nn.Module):
+    """One HSTU block; experts after it, where there are any."""
+
+    def __init__(self, shape: Blocks, divisor: int) -> None:
+        super().__init__()
+        self.shape, self.divisor = shape, divisor
+        gated = shape.heads * shape.value_width
+        projected = 2 * gated + 2 * shape.heads * shape.query_width
+        self.norm_weight_M = nn.Parameter(torch.ones(shape.width))
+        self.norm_bias_M = nn.Parameter(torch.zeros(shape.width))
+        self.uvqk_weight_MF = _drawn(shape.width, projected)
+        self.uvqk_bias_F = nn.Parameter(torch.zeros(projected))
+        self.gate_norm_weight_G = nn.Parameter(torch.ones(gated))
+        self.gate_norm_bias_G = nn.Parameter(torch.zeros(gated))
+        self.output_weight_GM = _drawn(gated, shape.width)
+        self.output_bias_M = nn.Parameter(torch.zeros(shape.width))
+        self.position_HP = _bias(shape.heads, shape.positions, shape.position_bias)
+        self.time_HC = _bias(shape.heads, shape.time_buckets, shape.time_bias)
+        self.experts = (
+            Experts(shape.width, EXPERT_WIDTH * shape.width, shape.experts, shape.active_experts)
+            if shape.experts
+            else None
+        )
+
+    def forward(
+        self, x_FM: Tensor, layout: Layout, seed: int, summed: Summed | None
+    ) -> tuple[Tensor, Tensor]:
+        """The positions after this block, [F, M], and the experts' balance loss."""
+        bias = RelativeBias(self.position_HP, self.time_HC, layout.query_time_F, layout.key_time_F)
+        x_FM = hstu_block(
+            x_FM,
+            self._weights(),
+            layout.offsets_B1,
+            longest=layout.longest,
+            heads=self.shape.heads,
+            query_width=self.shape.query_width,
+            value_width=self.shape.value_width,
+            bias=bias,
+            divisor=float(self.divisor),
+            eps=EPS,
+            dropout=self.shape.dropout if self.training else 0.0,
+            seed=seed,
+            dropout_keys_T=layout.dropout_key_F,
+            pointwise=self.shape.attention == "pointwise",
+        )
+        if self.experts is None:
+            return x_FM, x_FM.new_zeros(())
+        more_FM, balance = self.experts(x_FM, summed)
+        return x_FM + more_FM, balance
+
+    def _weights(self) -> BlockWeights:
+        return BlockWeights(*(getattr(self, name) for name in BlockWeights._fields))
+
+
+def _bias(heads: int, entries: int, learned: bool) -> Tensor:
+    """A table of biases, zero at first; one that is not learned has one entry and stays zero."""
+    if learned:
+        return nn.Parameter(torch.zeros(heads, entries))
+    return nn.Buffer(torch.zeros(heads, 1), persistent=False)
+
+
+def _drawn(rows: int, columns: int) -> nn.Parameter:
+    return nn.Parameter(nn.init.xavier_uniform_(torch.empty(rows, columns)))

@@ -1,0 +1,63 @@
+"""The ranking task: at each content, which actions will be taken.
+
+Legend: T tokens, F positions of a view, N positions with a target, M width, A actions.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from model.batch import SequenceBatch
+from model.config import TrainConfig
+from model.embedding import Embedding, action_bits
+from model.experts import Summed
+from model.heads import RankingHead, ranking_loss
+from model.hstu import Hstu, layout_of
+from model.tables import Lookup
+from model.views import ranking_view
+from schemas.spec import Spec
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What was predicted at each Φ, what was done there, and whether it is of the session just
+    completed. `token_N` is the Φ in the batch; `balance` the experts' loss, a scalar."""
+
+    logits_NA: Tensor
+    is_done_NA: Tensor
+    is_new_N: Tensor
+    token_N: Tensor
+    balance: Tensor
+
+    def loss(self, lookup: Lookup, new_only: bool) -> tuple[Tensor, Tensor]:
+        """The sum over targets, and how many these are: two scalars."""
+        kept_N = self.is_new_N if new_only else torch.ones_like(self.is_new_N)
+        loss = ranking_loss(self.logits_NA[kept_N], self.is_done_NA[kept_N])
+        return loss, kept_N.sum().to(loss.dtype)
+
+
+class Ranking(nn.Module):
+    """A stack of blocks over the interleaved view, and a logit for each action."""
+
+    def __init__(self, spec: Spec, config: TrainConfig, summed: Summed | None = None) -> None:
+        super().__init__()
+        self.actions, self.features = len(spec.actions), config.inputs.features
+        self.stack = Hstu(config.model, spec.history.tokens, summed)
+        self.head = RankingHead(config.model.width, self.actions)
+
+    def forward(
+        self, batch: SequenceBatch, lookup: Lookup, embedding: Embedding, seed: int = 0
+    ) -> Ranked:
+        """Predictions at each Φ of a batch."""
+        view = ranking_view(batch, self.features)
+        x_FM = embedding(batch, lookup, view)
+        known_FM, balance = self.stack(x_FM, layout_of(batch, view), seed)
+        at_N = view.has_target_F.nonzero().squeeze(1)
+        return Ranked(
+            self.head(known_FM[at_N]),
+            action_bits(view.target_F[at_N], self.actions),
+            view.is_new_F[at_N],
+            view.token_F[at_N],
+            balance,
+        )

@@ -1,0 +1,87 @@
+"""What was predicted of the session just completed, added to the figures before it is learned.
+
+Legend: N positions with a target.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.batch import SequenceBatch
+from model.candidates import standing
+from model.config import TrainConfig
+from model.evaluation.ages import age_groups
+from model.evaluation.ranking import Ranking as RankingFigures
+from model.evaluation.retrieval import Retrieval as RetrievalFigures
+from model.evaluation.windows import Metric
+from model.exchange import Exchange
+from model.ranking import Ranked
+from model.retrieval import Retrieved
+from model.tables import Lookup, Tables
+from model.views import content_of
+from schemas.sequences import CONTENT
+from schemas.spec import Spec
+
+
+class Scores(ABC):
+    """The figures of a task, by name."""
+
+    metrics: dict[str, Metric]
+
+    @abstractmethod
+    def add(self, said: Any, batch: SequenceBatch, lookup: Lookup) -> None:
+        """Adds what the task says of a batch. All processes call this together."""
+
+
+class RankingScores(Scores):
+    """Of every content of the session, how well its actions were foreseen."""
+
+    def __init__(self, spec: Spec, device: str) -> None:
+        self._figures = RankingFigures(spec.actions, device)
+        self.metrics = {"ranking": self._figures}
+
+    def add(self, said: Ranked, batch: SequenceBatch, lookup: Lookup) -> None:
+        """Adds a batch."""
+        new = said.is_new_N
+        token_N = said.token_N[new]
+        first_seen_N = lookup.first_seen_E[content_of(batch, token_N)]
+        ages_N = age_groups(batch.time_T[token_N], first_seen_N)
+        self._figures.update(said.logits_NA[new].detach(), said.is_done_NA[new], ages_N)
+
+
+class RetrievalScores(Scores):
+    """Of the wanted contents of the session, how far ahead they were in the catalogue.
+
+    Above a size of the catalogue, ranks are among a sample of it, and are counted apart.
+    """
+
+    def __init__(
+        self, config: TrainConfig, exchange: Exchange, tables: Tables, device: str
+    ) -> None:
+        self._settings, self._exchange, self._tables = config.evaluation, exchange, tables
+        self._full = RetrievalFigures(device=device)
+        self._sampled = RetrievalFigures(config.evaluation.sample, device=device)
+        self.metrics = {"retrieval": self._full, "retrieval_sampled": self._sampled}
+
+    def add(self, said: Retrieved, batch: SequenceBatch, lookup: Lookup) -> None:
+        """Adds a batch: of its targets at most so many as the settings say, evenly spread."""
+        chosen_N = _spread(said.is_new_N.nonzero().squeeze(1), self._settings.positions)
+        target_id_N, content_N = said.target_id_N[chosen_N], said.content_N[chosen_N]
+        is_full = len(self._tables.catalogue) <= self._settings.full_catalogue
+        candidates = self._tables.candidates(
+            None if is_full else self._settings.sample, target_id_N
+        )
+        found = standing(said.query_NM[chosen_N], target_id_N, candidates, self._exchange)
+        token_E = (batch.type_T == CONTENT).nonzero().squeeze(1)
+        ages_N = age_groups(batch.time_T[token_E[content_N]], lookup.first_seen_E[content_N])
+        figures = self._full if is_full else self._sampled
+        figures.update(found.rank_N, found.log_probability_N, ages_N, found.candidates)
+
+
+def _spread(place_N: Tensor, most: int) -> Tensor:
+    """At most so many of the places, at even distances."""
+    if len(place_N) <= most:
+        return place_N
+    return place_N[torch.arange(most, device=place_N.device) * len(place_N) // most]

@@ -1,0 +1,133 @@
+"""One step of training: score a batch, then learn from it, on all processes together.
+
+Everything is a sum over the targets of all processes, divided by their number, so that the number
+of processes changes nothing but the rounding.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from model.batch import SequenceBatch
+from model.config import TrainConfig
+from model.evaluation.losses import Losses
+from model.evaluation.windows import Metric, Windows
+from model.exchange import Exchange
+from model.negatives import other_contents
+from model.recommender import Recommender
+from model.scores import RankingScores, RetrievalScores, Scores
+from model.tables import Lookup, Tables
+from schemas.spec import Spec
+
+BALANCE = 0.01
+"""Weight of the experts' balance loss, as in Switch Transformers."""
+
+
+class Trainer:
+    """A model in training: dense weights, tables, optimisers and figures.
+
+    `step` counts the steps done; `tokens` and `sequences` what they were made of, on all
+    processes.
+    """
+
+    def __init__(
+        self, spec: Spec, config: TrainConfig, exchange: Exchange, device: str = "cpu"
+    ) -> None:
+        self.spec, self.config, self.exchange, self.device = spec, config, exchange, device
+        self.model = Recommender(spec, config, exchange.sum_).to(device)
+        self.tables = Tables(spec, config, exchange, device)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=config.optimizer.rate,
+            betas=config.optimizer.betas,
+            eps=config.optimizer.eps,
+            weight_decay=config.optimizer.weight_decay,
+        )
+        self.scores: dict[str, Scores] = {}
+        if self.model.ranking is not None:
+            self.scores["ranking"] = RankingScores(spec, device)
+        if self.model.retrieval is not None:
+            self.scores["retrieval"] = RetrievalScores(config, exchange, self.tables, device)
+        self.losses = Losses(config.tasks, device)
+        self.windows = Windows(self._metrics(), exchange.sum_)
+        self.step = self.tokens = self.sequences = 0
+
+    def learn(self, batches: Sequence[SequenceBatch]) -> None:
+        """Scores the batches of this process's lanes, then trains on them: one step.
+
+        All processes call this together, each with one batch or more; of what has no sequences
+        nothing is learned.
+        """
+        batch = SequenceBatch.joined(batches).to(self.device)
+        others_S = other_contents(
+            batch, self.tables.catalogue, self.spec, self.config, self.step, self.exchange
+        )
+        lookup = self.tables.fetch(batch, others_S)
+        self.optimizer.zero_grad(set_to_none=True)
+        self._loss(batch, lookup).backward()
+        self._sum_gradients()
+        factor = self._warmth()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.optimizer.rate * factor
+        self.optimizer.step()
+        self.tables.learn(lookup, self.config.optimizer.table_rate * factor)
+        self._count(batch)
+
+    def report(self) -> dict[str, float]:
+        """The figures since the report before, and over all steps; the same on all processes."""
+        return {**self.windows.report(), **self.tables.figures()}
+
+    def _loss(self, batch: SequenceBatch, lookup: Lookup) -> Tensor:
+        """This process's part of the mean loss over all targets."""
+        new_only = self.config.targets == "session"
+        seed = self.config.seed + 1_000_003 * self.step
+        sums, balances = {}, torch.zeros((), device=self.device)
+        for name, task in self.model.tasks():
+            self.model.eval()
+            if self.config.model.dropout:
+                with torch.no_grad():
+                    self.scores[name].add(task(batch, lookup, self.model.embedding), batch, lookup)
+            self.model.train()
+            said = task(batch, lookup, self.model.embedding, seed)
+            if not self.config.model.dropout:
+                self.scores[name].add(said, batch, lookup)
+            sums[name] = said.loss(lookup, new_only)
+            balances = balances + said.balance
+        return self._mean(sums) + BALANCE * balances
+
+    def _mean(self, sums: Mapping[str, tuple[Tensor, Tensor]]) -> Tensor:
+        """The sum over tasks of the mean over targets, of which this process has a part."""
+        self.losses.add(sums)
+        counts = self.exchange.sum_(torch.stack([count.detach() for _, count in sums.values()]))
+        losses = torch.stack([loss for loss, _ in sums.values()])
+        return (losses / counts.clamp(min=1)).sum()
+
+    def _sum_gradients(self) -> None:
+        """Adds up the gradients of all processes; those of what was not used are zero."""
+        parameters = list(self.model.parameters())
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        if self.exchange.world > 1:
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            flat = self.exchange.sum_(torch.cat([gradient.flatten() for gradient in gradients]))
+            parts = flat.split([gradient.numel() for gradient in gradients])
+            for gradient, part in zip(gradients, parts, strict=True):
+                gradient.copy_(part.view_as(gradient))
+
+    def _warmth(self) -> float:
+        """What the rates are multiplied by: rises from 0 to 1 over the first steps."""
+        return min(1.0, (self.step + 1) / max(self.config.optimizer.warmup_steps, 1))
+
+    def _count(self, batch: SequenceBatch) -> None:
+        counted = torch.tensor([batch.tokens, batch.sequences], device=self.device)
+        tokens, sequences = self.exchange.sum_(counted).tolist()
+        self.step, self.tokens = self.step + 1, self.tokens + tokens
+        self.sequences += sequences
+
+    def _metrics(self) -> dict[str, Metric]:
+        found: dict[str, Metric] = {"loss": self.losses}
+        for scores in self.scores.values():
+            found |= scores.metrics
+        return found

@@ -1,0 +1,1 @@
+"""`phia train`: an online trainer fed from a folder or from the sequence topic."""

@@ -1,0 +1,49 @@
+"""What processes send arrives, of whatever length, in the order of rank."""
+
+from pathlib import Path
+
+import torch
+
+from model.exchange import Exchange
+from tests.model.processes import in_group, together
+
+WORLD = 3
+
+
+def test_three_processes_tell_each_other(tmp_path: Path) -> None:
+    together(WORLD, work, tmp_path)
+
+
+def work(rank: int, folder: Path) -> None:
+    in_group(rank, WORLD, folder / "meet", lambda: tell(Exchange.of_group()))
+
+
+def tell(exchange: Exchange) -> None:
+    rank = exchange.rank
+    assert (exchange.world, rank in range(WORLD)) == (WORLD, True)
+    whole = torch.tensor([rank, 1])
+    assert exchange.sum_(whole) is whole
+    assert whole.tolist() == [3, WORLD]
+    lengths = (0, 2, 1)  # of what each rank has
+    found = exchange.gather(torch.full((lengths[rank], 2), float(rank)))
+    assert [part.tolist() for part in found] == [
+        [[float(one)] * 2] * length for one, length in enumerate(lengths)
+    ]
+    assert [part.tolist() for part in exchange.gather(torch.zeros(0))] == [[], [], []]
+    # Rank r sends r + to numbers to each other rank, and none to itself.
+    parts = [torch.full(((rank + to) % 4 * (rank != to),), 10 * rank + to) for to in range(WORLD)]
+    sent_back = [(one + rank) % 4 * (rank != one) for one in range(WORLD)]
+    for lengths_known in (None, sent_back):
+        received = exchange.to_owners(parts, lengths_known)
+        assert [part.tolist() for part in received] == [
+            [10 * one + rank] * length for one, length in enumerate(sent_back)
+        ]
+    exchange.barrier()
+
+
+def test_alone_nothing_is_sent() -> None:
+    exchange, tensor = Exchange.alone(), torch.arange(3)
+    assert exchange.sum_(tensor) is tensor
+    assert exchange.gather(tensor) == [tensor]
+    assert exchange.to_owners([tensor]) == [tensor]
+    exchange.barrier()

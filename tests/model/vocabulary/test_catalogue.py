@@ -1,0 +1,64 @@
+"""The catalogue is a list without repetition, in one order, from which is drawn evenly."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.exchange import Exchange
+from model.vocabulary.catalogue import Catalogue
+from model.vocabulary.id_table import ABSENT
+
+IDS = st.lists(st.integers(1, 30), max_size=20)
+
+
+def of(*ids: int) -> Catalogue:
+    catalogue = Catalogue(Exchange.alone())
+    catalogue.add(torch.tensor(ids, dtype=torch.int64), 1)
+    return catalogue
+
+
+def without(kept: list[int], gone: set[int]) -> list[int]:
+    """The last ones, in their order, take the places of those that go."""
+    left = sum(one not in gone for one in kept)
+    moving = iter([one for one in kept[left:] if one not in gone])
+    return [next(moving) if one in gone else one for one in kept[:left]]
+
+
+@given(st.lists(st.tuples(st.booleans(), IDS), max_size=12))
+def test_it_is_a_list(operations: list[tuple[bool, list[int]]]) -> None:
+    catalogue, kept, times = of(), list[int](), dict[int, int]()
+    for now, (adds, ids) in enumerate(operations):
+        id_n = torch.tensor(ids, dtype=torch.int64)
+        if adds:
+            catalogue.add(id_n, now)
+            new = sorted(set(ids) - set(kept))
+            kept, times = kept + new, times | dict.fromkeys(new, now)
+        else:
+            catalogue.remove(id_n)
+            kept = without(kept, set(ids))
+        assert catalogue.ids.tolist() == kept
+        assert catalogue.first_seen.tolist() == [times[one] for one in kept]
+        asked = torch.arange(1, 31)
+        places = {one: place for place, one in enumerate(kept)}
+        assert catalogue.place(asked).tolist() == [places.get(one, ABSENT) for one in range(1, 31)]
+        again = Catalogue(Exchange.alone())
+        again.load(catalogue.state())
+        assert again.ids.tolist() == kept
+        assert again.place(asked).tolist() == catalogue.place(asked).tolist()
+
+
+def test_every_id_is_drawn_as_often_as_any_other() -> None:
+    drawn = torch.bincount(of(*range(1, 101)).sample(key=7, count=100_000), minlength=101)[1:]
+    chi_square = float(((drawn - 1000.0) ** 2 / 1000).sum())
+    assert 50 < chi_square < 160  # 99 degrees of freedom
+
+
+def test_a_key_draws_the_same_again_and_another_key_something_else() -> None:
+    catalogue = of(*range(1, 101))
+    assert torch.equal(catalogue.sample(1, 50), catalogue.sample(1, 50))
+    assert not torch.equal(catalogue.sample(1, 50), catalogue.sample(2, 50))
+    assert torch.equal(catalogue.sample(1, 50)[:20], catalogue.sample(1, 20))
+
+
+def test_nothing_is_drawn_from_nothing() -> None:
+    assert of().sample(1, 5).tolist() == []

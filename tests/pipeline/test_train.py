@@ -1,0 +1,152 @@
+"""A run of training: the same whether it is stopped or not, and by however many processes."""
+
+import functools
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from model.checkpoint import Checkpoint, CheckpointError, Checkpoints
+from model.config import TrainConfig
+from model.exchange import Exchange
+from pipeline.train.command import train_as
+from pipeline.train.options import Input, Training
+from schemas.failures import UsageError
+from tests.model import shop
+from tests.model.processes import in_group, together
+
+SETTINGS: dict[str, Any] = {
+    "batch_tokens": 160,
+    "lanes": 4,
+    "model": {"width": 8, "blocks": 1, "heads": 2, "query_width": 4, "value_width": 4},
+    "retrieval": {"negatives": 8},
+    "optimizer": {"warmup_steps": 3},
+    "evaluation": {"window_steps": 1},
+    "checkpoint": {"every_steps": 4, "keep": 100},
+}
+
+
+def training(folder: Path, checkpoint: Path, steps: int | None = None, **more: Any) -> Training:
+    config = TrainConfig.model_validate({**SETTINGS, **more})
+    return Training(shop.SPEC, config, Input(folder), checkpoint, "cpu", steps)
+
+
+def trained(what: Training, exchange: Exchange | None = None) -> int:
+    return train_as(what, exchange or Exchange.alone(), Console(file=io.StringIO()))
+
+
+def lines(checkpoint: Path) -> list[dict[str, float]]:
+    """What was reported, without what depends on the clock."""
+    text = (checkpoint / "metrics.jsonl").read_text()
+    found = [json.loads(line) for line in text.splitlines()]
+    drop = ("time", "speed/tokens_per_second")
+    return [{k: v for k, v in line.items() if k not in drop} for line in found]
+
+
+def newest(checkpoint: Path) -> Checkpoint:
+    found = Checkpoints(checkpoint, 1, Exchange.alone()).newest()
+    assert found is not None
+    return found
+
+
+def assert_close(found: list[dict[str, float]], expected: list[dict[str, float]]) -> None:
+    """The same but for rounding, which Adam makes larger from step to step: losses to 1e-4.
+    Figures of memory depend on the processes, and a rank may change places with its neighbour."""
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            if name.startswith("loss/"):
+                assert math.isclose(value, other[name], rel_tol=1e-4, abs_tol=1e-6), name
+            elif not name.startswith("vocabulary/bytes"):
+                assert math.isclose(value, other[name], rel_tol=0.02, abs_tol=0.02), name
+
+
+@pytest.fixture(scope="module")
+def sequences(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shop.folder(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(sequences: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    checkpoint = tmp_path_factory.mktemp("undisturbed")
+    assert trained(training(sequences, checkpoint)) > 12
+    return checkpoint
+
+
+@pytest.mark.parametrize("stops", [(1,), (5,), (3, 4, 9)])
+def test_a_run_that_is_stopped_goes_on_as_if_it_was_not(
+    sequences: Path, undisturbed: Path, tmp_path: Path, stops: tuple[int, ...]
+) -> None:
+    for stop in stops:
+        assert trained(training(sequences, tmp_path, stop)) == stop
+    trained(training(sequences, tmp_path))
+    final, expected = newest(tmp_path), newest(undisturbed)
+    assert final.step == expected.step
+    assert final.facts == expected.facts
+    for name in expected.names():
+        found, wanted = final.part(name).tensors, expected.part(name).tensors
+        assert found.keys() == wanted.keys()
+        for key, tensor in wanted.items():
+            assert torch.equal(found[key], tensor), (name, key)
+    once = {line["step"]: line for line in lines(tmp_path)}
+    wanted_lines = {line["step"]: line for line in lines(undisturbed)}
+    windows = [name for name in wanted_lines[5] if "over=all" in name]
+    assert windows
+    for step, line in wanted_lines.items():
+        assert {k: once[step][k] for k in windows if k in line} == {
+            k: line[k] for k in windows if k in line
+        }
+
+
+def _as_one_of(world: int, what: Training, rank: int, folder: Path) -> None:
+    def work() -> None:
+        trained(what, Exchange.of_group())
+
+    in_group(rank, world, folder / f"meeting-{what.most_steps}-{world}", work)
+
+
+def with_processes(world: int, what: Training, folder: Path) -> None:
+    if world == 1:
+        trained(what)
+    else:
+        together(world, functools.partial(_as_one_of, world, what), folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("worlds", [(2, 4), (4, 1), (1, 2)])
+def test_the_number_of_processes_changes_nothing_but_rounding(
+    sequences: Path, undisturbed: Path, tmp_path: Path, worlds: tuple[int, int]
+) -> None:
+    checkpoint, meeting = tmp_path / "checkpoint", tmp_path
+    with_processes(worlds[0], training(sequences, checkpoint, 6), meeting)
+    with_processes(worlds[1], training(sequences, checkpoint), meeting)
+    assert newest(checkpoint).step == newest(undisturbed).step
+    found = {line["step"]: line for line in lines(checkpoint)}
+    expected = {line["step"]: line for line in lines(undisturbed)}
+    assert_close(list(found.values()), list(expected.values()))
+
+
+def test_a_checkpoint_of_another_model_or_spec_is_refused(sequences: Path, tmp_path: Path) -> None:
+    trained(training(sequences, tmp_path, 1))
+    with pytest.raises(CheckpointError, match=r"model\.width was 8, not 16; name another"):
+        trained(training(sequences, tmp_path, model={**SETTINGS["model"], "width": 16}))
+    with pytest.raises(UsageError, match=r"lanes=3: the checkpoint's run has 4"):
+        trained(training(sequences, tmp_path, lanes=3))
+    other = shop.SPEC.model_copy(update={"actions": ("LIKE", "VIEW")})
+    what = training(sequences, tmp_path)
+    with pytest.raises(CheckpointError, match="ids of tokens mean something else"):
+        trained(Training(other, what.config, what.input, tmp_path, "cpu"))
+
+
+def test_two_runs_do_not_share_a_folder(
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.train.command.take_lock", lambda *_: None)
+    with pytest.raises(UsageError, match="another run trains there"):
+        trained(training(sequences, tmp_path))
