@@ -38,13 +38,14 @@ def constants(q_THD: Tensor, v_THV: Tensor) -> dict[str, Any]:
 
     A tensor on the CPU is for Triton's interpreter, which can't multiply bfloat16 and is slow:
     smaller tiles let it show in short sequences what a GPU does in long ones. On a GPU products of
-    float32 take no tensor cores, and tiles of 64 by 64 run out of registers, ten times as slow.
+    float32 take no tensor cores, and larger tiles, or rows loaded ahead, run out of registers and
+    are ten times as slow.
     """
     widths = {"D": q_THD.shape[2], "V": v_THV.shape[2]}
     padded = {f"PADDED_{x}": max(triton.next_power_of_2(n), 16) for x, n in widths.items()}
     if not q_THD.is_cuda:
         return {**widths, **padded, "BLOCK": 16, "OPERAND": tl.float32}
     if q_THD.dtype == torch.float32:
-        return {**widths, **padded, "BLOCK": 32, "OPERAND": tl.float32}
+        return {**widths, **padded, "BLOCK": 32, "OPERAND": tl.float32, "num_stages": 1}
     wide = max(widths.values()) > 128
     return {**widths, **padded, "BLOCK": 32 if wide else 64, "OPERAND": tl.bfloat16}

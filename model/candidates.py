@@ -13,6 +13,7 @@ from torch import Tensor
 
 from model.evaluation.retrieval import candidates_ahead
 from model.exchange import Exchange
+from model.freshness import Freshness, FreshnessBias
 from model.heads import directions
 
 PIECE = 8_192
@@ -20,10 +21,12 @@ PIECE = 8_192
 
 @dataclass(frozen=True)
 class Candidates:
-    """The part of the catalogue that this process scores: ids, ascending, and their vectors."""
+    """The part of the catalogue that this process scores: ids, ascending, their vectors, and how
+    fresh they are."""
 
     id_R: Tensor
     vector_RM: Tensor
+    freshness: Freshness
 
 
 @dataclass(frozen=True)
@@ -36,21 +39,48 @@ class Standing:
     candidates: int
 
 
+@dataclass(frozen=True)
+class Asking:
+    """Queries, the times at which they are asked, ms, and the bias of contents, if any."""
+
+    query_QM: Tensor
+    now_Q: Tensor
+    bias: FreshnessBias | None
+
+    def scores(self, candidates: Candidates, start: int, stop: int) -> Tensor:
+        """Scores of some of the candidates, by number: float64 [Q, n]."""
+        score_Qn = self.query_QM @ directions(candidates.vector_RM[start:stop]).T
+        if self.bias is not None:
+            score_Qn = score_Qn + self.bias(self.now_Q, candidates.freshness.part(start, stop))
+        return score_Qn.double()
+
+    def own(self, candidates: Candidates, column_Q: Tensor) -> Tensor:
+        """The score of the candidate that each query has its number of: float64 [Q]."""
+        score_Q = (self.query_QM * directions(candidates.vector_RM[column_Q])).sum(1)
+        if self.bias is not None:
+            score_Q = score_Q + self.bias.each(self.now_Q, candidates.freshness.at(column_Q))
+        return score_Q.double()
+
+
+@torch.no_grad()
 def standing(
-    query_NM: Tensor, target_id_N: Tensor, candidates: Candidates, exchange: Exchange
+    asking: Asking, target_id_N: Tensor, candidates: Candidates, exchange: Exchange
 ) -> Standing:
     """Ranks each target by its score for its query; all processes call this together."""
-    query_QM = torch.cat(exchange.gather(query_NM.detach()))
+    lengths = [len(each) for each in exchange.gather(target_id_N)]
+    query_QM = torch.cat(exchange.gather(asking.query_QM.detach()))
+    asking = Asking(query_QM, torch.cat(exchange.gather(asking.now_Q)), asking.bias)
     target_Q = torch.cat(exchange.gather(target_id_N))
     column_Q = _columns(candidates.id_R, target_Q)
-    own_Q = _own_scores(query_QM, candidates, column_Q)
+    own_Q = _own_scores(asking, candidates, column_Q)
     there_Q = (column_Q >= 0).to(own_Q.dtype)
     both_2Q = exchange.sum_(torch.stack([own_Q, there_Q]))
-    ahead_Q, mass_Q = _against(query_QM, candidates, column_Q, both_2Q[0])
+    ahead_Q, mass_Q = _against(asking, candidates, column_Q, both_2Q[0])
     sums_2Q = exchange.sum_(torch.stack([ahead_Q.double(), mass_Q]))
     number = exchange.sum_(target_id_N.new_tensor([len(candidates.id_R)]))
     rank_Q = torch.where(both_2Q[1] > 0, 1 + sums_2Q[0].long(), 0)
-    mine = _slice_of(query_NM, exchange)
+    before = sum(lengths[: exchange.rank])
+    mine = slice(before, before + lengths[exchange.rank])
     return Standing(rank_Q[mine], -torch.log(sums_2Q[1])[mine], int(number))
 
 
@@ -62,32 +92,22 @@ def _columns(id_R: Tensor, target_Q: Tensor) -> Tensor:
     return torch.where(id_R[place_Q] == target_Q, place_Q, -1)
 
 
-def _own_scores(query_QM: Tensor, candidates: Candidates, column_Q: Tensor) -> Tensor:
+def _own_scores(asking: Asking, candidates: Candidates, column_Q: Tensor) -> Tensor:
     """The score of each target that is here, 0 of others: float64 [Q]."""
     if not len(candidates.id_R):
-        return query_QM.new_zeros(len(query_QM), dtype=torch.float64)
-    vector_QM = directions(candidates.vector_RM[column_Q.clamp(min=0)])
-    score_Q = (query_QM * vector_QM).sum(1).double()
-    return torch.where(column_Q >= 0, score_Q, 0.0)
+        return torch.zeros_like(column_Q, dtype=torch.float64)
+    return torch.where(column_Q >= 0, asking.own(candidates, column_Q.clamp(min=0)), 0.0)
 
 
 def _against(
-    query_QM: Tensor, candidates: Candidates, column_Q: Tensor, own_Q: Tensor
+    asking: Asking, candidates: Candidates, column_Q: Tensor, own_Q: Tensor
 ) -> tuple[Tensor, Tensor]:
     """How many candidates here stand before each target, and Σ exp(score - own score)."""
     ahead_Q = torch.zeros_like(column_Q)
     mass_Q = torch.zeros_like(own_Q)
     for start in range(0, len(candidates.id_R), PIECE):
-        vector_nM = directions(candidates.vector_RM[start : start + PIECE])
-        score_Qn = (query_QM @ vector_nM.T).double()
+        score_Qn = asking.scores(candidates, start, start + PIECE)
         here_Q = torch.where(column_Q >= start, column_Q - start, -1)
         ahead_Q += candidates_ahead(score_Qn, own_Q, here_Q)
         mass_Q += torch.exp(score_Qn - own_Q.unsqueeze(1)).sum(1)
     return ahead_Q, mass_Q
-
-
-def _slice_of(query_NM: Tensor, exchange: Exchange) -> slice:
-    """Where this process's queries stand among those of all."""
-    lengths = exchange.gather(torch.tensor([len(query_NM)], device=query_NM.device))
-    before = int(sum(int(length) for length in lengths[: exchange.rank]))
-    return slice(before, before + len(query_NM))

@@ -66,6 +66,10 @@ class Retrieval(Part):
         default="catalogue", description="catalogue: drawn evenly; batch: the batch's own contents"
     )
     temperature: Annotated[float, Field(gt=0)] = 0.05
+    freshness: StrictBool = Field(
+        default=True,
+        description="a learned bias by when a content was first seen and last engaged with",
+    )
 
 
 class Sampling(Part):

@@ -55,14 +55,16 @@ def sampled_softmax_loss(
     other_SM: Tensor,
     target_id_N: Tensor,
     other_id_S: Tensor,
+    target_bias_N: Tensor | float = 0.0,
+    other_bias_NS: Tensor | float = 0.0,
 ) -> Tensor:
     """-log of the softmax of each target among itself and the others, summed: a scalar.
 
-    Where one of the others is the target itself it does not count. All vectors are directions but
-    the queries.
+    A score is query · vector + bias. Where one of the others is the target itself it does not
+    count. All vectors are directions but the queries.
     """
-    own_N1 = (query_NM * target_NM).sum(1, keepdim=True)
-    others_NS = query_NM @ other_SM.T
+    own_N1 = ((query_NM * target_NM).sum(1) + target_bias_N).unsqueeze(1)
+    others_NS = query_NM @ other_SM.T + other_bias_NS
     is_own_NS = other_id_S == target_id_N.unsqueeze(1)
     others_NS = others_NS.masked_fill(is_own_NS, -torch.inf)
     scores_NS = torch.cat([own_N1, others_NS], 1)

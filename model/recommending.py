@@ -10,7 +10,7 @@ from torch import Tensor
 
 from model.batch import Category, SequenceBatch
 from model.beam import beam_search
-from model.heads import directions
+from model.candidates import Asking
 from model.recommender import Recommender
 from model.retrieval import positive_bits
 from model.tables import Tables
@@ -49,14 +49,15 @@ def recommended(
         raise ValueError(f"{history.sequences} histories; must be one")
     retrieval = model.retrieval
     candidates = tables.candidates(None, history.id_T[:0])
-    direction_RM = directions(candidates.vector_RM)
+    contents = len(candidates.id_R)
 
     @torch.no_grad()
     def scorer(row_NL: Tensor) -> Tensor:
         longer = _followed(history, candidates.id_R[row_NL], positive_bits(spec), now_ms)
         lookup = tables.fetch(longer, history.id_T[:0], sighted=False)
         query_NM = retrieval.ask(longer, lookup, model.embedding, now_ms)
-        return torch.log_softmax(query_NM @ direction_RM.T, 1)
+        asking = Asking(query_NM, torch.full_like(row_NL[:, :0].sum(1), now_ms), retrieval.bias)
+        return torch.log_softmax(asking.scores(candidates, 0, contents), 1)
 
     model.eval()
     beam = beam_search(scorer, length, width)

@@ -11,6 +11,7 @@ from model.batch import SequenceBatch
 from model.config import TrainConfig
 from model.embedding import Embedding
 from model.experts import Summed
+from model.freshness import FreshnessBias
 from model.heads import RetrievalHead, directions, sampled_softmax_loss
 from model.hstu import Hstu, layout_of
 from model.tables import Lookup
@@ -20,27 +21,35 @@ from schemas.spec import Spec
 
 @dataclass(frozen=True)
 class Retrieved:
-    """What each position with a target asks for: `query_NM`; the target's id, its number among
-    the batch's contents, and whether it is of the session just completed. `balance` is the
-    experts' loss, a scalar."""
+    """What each position with a target asks for: `query_NM`, at `now_N` (ms); the target's id, its
+    number among the batch's contents, and whether it is of the session just completed. `balance`
+    is the experts' loss, a scalar; `bias` that of the contents, where there is one."""
 
     query_NM: Tensor
+    now_N: Tensor
     target_id_N: Tensor
     content_N: Tensor
     is_new_N: Tensor
     balance: Tensor
+    bias: FreshnessBias | None
 
     def loss(self, lookup: Lookup, new_only: bool) -> tuple[Tensor, Tensor]:
         """The sum over targets that have a vector of their own, and how many these are."""
         kept_N = lookup.known_E[self.content_N]
         if new_only:
             kept_N = kept_N & self.is_new_N
+        content_n, now_n = self.content_N[kept_N], self.now_N[kept_N]
+        biases: tuple[Tensor, ...] = ()
+        if self.bias is not None:
+            own, others = lookup.own_freshness.at(content_n), lookup.other_freshness
+            biases = (self.bias.each(now_n, own), self.bias(now_n, others))
         loss = sampled_softmax_loss(
             self.query_NM[kept_N],
-            directions(lookup.own_EM[self.content_N[kept_N]]),
+            directions(lookup.own_EM[content_n]),
             directions(lookup.other_SM),
             self.target_id_N[kept_N],
             lookup.other_id_S,
+            *biases,
         )
         return loss, kept_N.sum().to(loss.dtype)
 
@@ -53,6 +62,7 @@ class Retrieval(nn.Module):
         self.positive, self.features = positive_bits(spec), config.inputs.features
         self.stack = Hstu(config.model, spec.history.tokens, summed)
         self.head = RetrievalHead(config.model.width, config.retrieval.temperature)
+        self.bias = FreshnessBias() if config.retrieval.freshness else None
 
     def forward(
         self, batch: SequenceBatch, lookup: Lookup, embedding: Embedding, seed: int = 0
@@ -64,10 +74,12 @@ class Retrieval(nn.Module):
         at_N = view.has_target_F.nonzero().squeeze(1)
         return Retrieved(
             self.head(known_FM[at_N]),
+            view.query_time_F[at_N],
             view.target_F[at_N],
             content_of(batch, view.token_F[at_N]) + 1,
             view.is_new_F[at_N],
             balance,
+            self.bias,
         )
 
     def ask(

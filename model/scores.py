@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.batch import SequenceBatch
-from model.candidates import standing
+from model.candidates import Asking, standing
 from model.config import TrainConfig
 from model.evaluation.ages import age_groups
 from model.evaluation.ranking import Ranking as RankingFigures
@@ -73,7 +73,8 @@ class RetrievalScores(Scores):
         candidates = self._tables.candidates(
             None if is_full else self._settings.sample, target_id_N
         )
-        found = standing(said.query_NM[chosen_N], target_id_N, candidates, self._exchange)
+        asking = Asking(said.query_NM[chosen_N], said.now_N[chosen_N], said.bias)
+        found = standing(asking, target_id_N, candidates, self._exchange)
         token_E = (batch.type_T == CONTENT).nonzero().squeeze(1)
         ages_N = age_groups(batch.time_T[token_E[content_N]], lookup.first_seen_E[content_N])
         figures = self._full if is_full else self._sampled

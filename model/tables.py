@@ -15,6 +15,8 @@ from model.batch import Category, SequenceBatch
 from model.candidates import Candidates
 from model.config import TrainConfig
 from model.exchange import Exchange
+from model.freshness import Freshness
+from model.views import of_session
 from model.vocabulary.catalogue import Catalogue
 from model.vocabulary.hashed import embedding_table
 from model.vocabulary.id_table import ABSENT
@@ -31,6 +33,7 @@ class Lookup:
     content: Fetched
     content_id_E: Tensor
     other_id_S: Tensor
+    freshness: Freshness
     of_category: Mapping[str, tuple[Fetched, Category]]
     of_feature: Mapping[str, Fetched]
 
@@ -48,6 +51,16 @@ class Lookup:
     def other_SM(self) -> Tensor:
         """The vectors of the contents to compare with."""
         return self.content.vectors_UM[self.content.inverse_N[self.contents :]]
+
+    @property
+    def own_freshness(self) -> Freshness:
+        """When each content of the batch was first seen and engaged with, before this batch."""
+        return self.freshness.part(0, self.contents)
+
+    @property
+    def other_freshness(self) -> Freshness:
+        """The same of the contents to compare with."""
+        return self.freshness.part(self.contents, self.contents + len(self.other_id_S))
 
     @property
     def known_E(self) -> Tensor:
@@ -124,16 +137,24 @@ class Tables:
             for name, table in self.features.items()
         }
         content_id_E = batch.id_T[batch.type_T == CONTENT]
+        all_id_N = torch.cat([content_id_E, other_id_S])
         content = self.content.fetch(
-            torch.cat([content_id_E, other_id_S]),
+            all_id_N,
             self.now_ms,
             sighted,
             unsighted=len(other_id_S),
             initial=_BeginWithCategories(of_category) if of_category else None,
         )
-        return Lookup(content, content_id_E, other_id_S, of_category, of_feature)
+        return Lookup(
+            content,
+            content_id_E,
+            other_id_S,
+            Freshness(*self.catalogue.times(all_id_N)),
+            of_category,
+            of_feature,
+        )
 
-    def learn(self, lookup: Lookup, rate: float) -> None:
+    def learn(self, batch: SequenceBatch, lookup: Lookup, rate: float) -> None:
         """A step of all rows that were fetched; then new contents join the catalogue, and ids that
         are too old or too many go. All processes call this together."""
         fetched = [*(f for f, _ in lookup.of_category.values()), *lookup.of_feature.values()]
@@ -141,6 +162,8 @@ class Tables:
         for table, each in zip([*tables, self.content], [*fetched, lookup.content], strict=True):
             table.apply(each, rate)
         self.catalogue.add(lookup.content_id_E[lookup.known_E], self.now_ms)
+        new_T = of_session(batch) & (batch.type_T == CONTENT)
+        self.catalogue.engage(batch.id_T[new_T], batch.time_T[new_T])
         for table in tables:
             table.evict(self.now_ms)
         self.catalogue.remove(self.content.evict(self.now_ms))
@@ -156,7 +179,7 @@ class Tables:
             target_n = target_n[self.catalogue.place(target_n) != ABSENT]
             id_R = torch.cat([drawn_R, target_n]).unique()
         own_R, vector_RM = self.content.own(id_R.sort().values)
-        return Candidates(own_R, vector_RM)
+        return Candidates(own_R, vector_RM, Freshness(*self.catalogue.times(own_R)))
 
     def figures(self) -> dict[str, float]:
         """How many ids have rows, of all processes, and what these take in memory."""

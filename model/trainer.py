@@ -71,7 +71,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.optimizer.rate * factor
         self.optimizer.step()
-        self.tables.learn(lookup, self.config.optimizer.table_rate * factor)
+        self.tables.learn(batch, lookup, self.config.optimizer.table_rate * factor)
         self._count(batch)
 
     def report(self) -> dict[str, float]:

@@ -50,7 +50,7 @@ def ranking_view(batch: SequenceBatch, features: bool = True) -> View:
         batch.time_T[token_F],
         torch.where(is_content_F, _action_of(batch, token_F), 0),
         is_content_F,
-        is_content_F & _of_session(batch)[token_F],
+        is_content_F & of_session(batch)[token_F],
     )
 
 
@@ -74,7 +74,7 @@ def retrieval_view(batch: SequenceBatch, positive: int, features: bool = True) -
         torch.where(there_F, batch.time_T[next_F], batch.time_T[token_F]),
         torch.where(has_target_F, batch.id_T[next_F], NO_TARGET),
         has_target_F,
-        has_target_F & _of_session(batch)[next_F],
+        has_target_F & of_session(batch)[next_F],
     )
 
 
@@ -116,7 +116,7 @@ def _following(batch: SequenceBatch, token_F: Tensor, is_content_F: Tensor) -> T
     return following_F
 
 
-def _of_session(batch: SequenceBatch) -> Tensor:
+def of_session(batch: SequenceBatch) -> Tensor:
     """Whether each token belongs to a content of the session just completed: bool [T]."""
     is_content_T = batch.type_T == CONTENT
     counted_T = torch.cumsum(is_content_T, 0)

@@ -1,4 +1,4 @@
-"""The ids that can be recommended: the same in all processes, in the same order.
+"""The ids that can be recommended, and how fresh each is: the same in all processes, in one order.
 
 Legend: R ids of the catalogue, n ids given, S drawn.
 """
@@ -9,12 +9,14 @@ from torch import Tensor
 from kernels.hashing import hashed
 from model.exchange import Exchange
 from model.vocabulary.id_table import ABSENT, IdTable
+from model.vocabulary.rows import NEVER
 
 
 class Catalogue:
     """Ids in the order in which they came, but that the last take the places of the removed.
 
-    All processes call `add` and `remove` alike, each with the ids that it knows of.
+    Of each is known when it was added and when somebody last engaged with it, in ms. All processes
+    call `add`, `engage` and `remove` alike, each with the ids that it knows of.
     """
 
     def __init__(self, exchange: Exchange, device: torch.device | str = "cpu") -> None:
@@ -23,8 +25,8 @@ class Catalogue:
 
     def _empty(self) -> None:
         self._table = IdTable(self._device)
-        self._both_2R = torch.zeros((2, 0), dtype=torch.int64, device=self._device)
-        self._place_R = self._both_2R[0]  # by row of the id table
+        self._known_3R = torch.zeros((3, 0), dtype=torch.int64, device=self._device)
+        self._place_R = self._known_3R[0]  # by row of the id table
 
     def __len__(self) -> int:
         return len(self._table)
@@ -32,12 +34,26 @@ class Catalogue:
     @property
     def ids(self) -> Tensor:
         """The ids by place: int64 [R]; a view, which holds until something is added or removed."""
-        return self._both_2R[0, : len(self)]
+        return self._known_3R[0, : len(self)]
 
     @property
     def first_seen(self) -> Tensor:
         """When each id was added, ms: int64 [R]; a view as `ids` is."""
-        return self._both_2R[1, : len(self)]
+        return self._known_3R[1, : len(self)]
+
+    @property
+    def last_engaged(self) -> Tensor:
+        """When somebody last engaged with each id, ms: int64 [R]; a view as `ids` is."""
+        return self._known_3R[2, : len(self)]
+
+    def times(self, id_n: Tensor) -> tuple[Tensor, Tensor]:
+        """When each id was added, and last engaged with; NEVER where it is not there: int64 [n]."""
+        place_n = self.place(id_n)
+        there_n = place_n != ABSENT
+        first_n, last_n = torch.full_like(id_n, NEVER), torch.full_like(id_n, NEVER)
+        first_n[there_n] = self.first_seen[place_n[there_n]]
+        last_n[there_n] = self.last_engaged[place_n[there_n]]
+        return first_n, last_n
 
     def place(self, id_n: Tensor) -> Tensor:
         """The place of each id, ABSENT where it is not in the catalogue: int64 [n]."""
@@ -48,18 +64,24 @@ class Catalogue:
 
     def add(self, id_n: Tensor, now_ms: int) -> None:
         """Adds at the end, in ascending order, the ids of any process that are not there yet."""
-        id_n = self._of_all(id_n[self._table.find(id_n) == ABSENT])
-        self._append(id_n, torch.full_like(id_n, now_ms))
+        id_n = torch.unique(self._of_all(id_n[self._table.find(id_n) == ABSENT]))
+        self._append(id_n, torch.full((2, len(id_n)), now_ms, device=id_n.device))
+
+    def engage(self, id_n: Tensor, time_n: Tensor) -> None:
+        """Takes note of engagements at these times, of any process, with ids that are there."""
+        place_n, time_n = self.place(self._of_all(id_n)), self._of_all(time_n)
+        there_n = place_n != ABSENT
+        self.last_engaged.scatter_reduce_(0, place_n[there_n], time_n[there_n], "amax")
 
     def remove(self, id_n: Tensor) -> None:
         """Removes the ids of any process that are there."""
-        before, row_n = len(self), self._table.remove(self._of_all(id_n))
+        before, row_n = len(self), self._table.remove(torch.unique(self._of_all(id_n)))
         gone_n = self._place_R[row_n].sort().values
         last_n = torch.arange(len(self), before, device=gone_n.device)
         moving_n = last_n[~torch.isin(last_n, gone_n)]
         hole_n = gone_n[: len(moving_n)]
-        self._both_2R[:, hole_n] = self._both_2R[:, moving_n]
-        self._place_R[self._table.find(self._both_2R[0, hole_n])] = hole_n
+        self._known_3R[:, hole_n] = self._known_3R[:, moving_n]
+        self._place_R[self._table.find(self._known_3R[0, hole_n])] = hole_n
 
     def sample(self, key: int, count: int) -> Tensor:
         """Ids drawn evenly, with repetition, by a hash of the key: int64 [S]; none of none."""
@@ -68,28 +90,32 @@ class Catalogue:
 
     def state(self) -> dict[str, Tensor]:
         """A copy of ids and times by place, the same in all processes."""
-        return {"ids": self.ids.clone(), "first_seen": self.first_seen.clone()}
+        return {
+            "ids": self.ids.clone(),
+            "first_seen": self.first_seen.clone(),
+            "last_engaged": self.last_engaged.clone(),
+        }
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Takes over the state of any of the processes."""
         self._empty()
-        self._append(state["ids"].to(self._device), state["first_seen"].to(self._device))
+        times_2n = torch.stack([state["first_seen"], state["last_engaged"]])
+        self._append(state["ids"].to(self._device), times_2n.to(self._device))
 
     def _of_all(self, id_n: Tensor) -> Tensor:
-        id_U: Tensor = torch.unique(torch.cat(self._exchange.gather(id_n)))
-        return id_U
+        return torch.cat(self._exchange.gather(id_n))
 
-    def _append(self, id_n: Tensor, first_seen_n: Tensor) -> None:
+    def _append(self, id_n: Tensor, times_2n: Tensor) -> None:
         """Puts ids that are not there behind the others."""
         before, row_n = len(self), self._table.insert(id_n)
         self._make_room(self._table.rows)
         place_n = torch.arange(before, len(self), device=self._device)
-        self._both_2R[:, place_n] = torch.stack([id_n, first_seen_n])
+        self._known_3R[:, place_n] = torch.cat([id_n.unsqueeze(0), times_2n])
         self._place_R[row_n] = place_n
 
     def _make_room(self, rows: int) -> None:
         have = len(self._place_R)
         if rows > have:
             more = max(rows, 2 * have) - have
-            self._both_2R = torch.cat([self._both_2R, self._both_2R.new_zeros((2, more))], 1)
+            self._known_3R = torch.cat([self._known_3R, self._known_3R.new_zeros((3, more))], 1)
             self._place_R = torch.cat([self._place_R, self._place_R.new_zeros(more)])

@@ -169,6 +169,24 @@ def test_contents_come_as_often_as_the_truth_says(large: pl.DataFrame) -> None:
     assert float(weight.mean() or 0) == pytest.approx(200, abs=4 * error)  # type: ignore[arg-type]
 
 
+def test_all_of_the_catalogue_comes(large: pl.DataFrame) -> None:
+    """The last tenth of the items has one of each topic, and so about a tenth of the share."""
+    assert (large["item"] > 180).mean() == pytest.approx(0.1, abs=0.04)
+    assert large["item"].n_unique() == 200
+
+
+def test_a_like_is_a_click_too(large: pl.DataFrame) -> None:
+    assert sorted(large["actions"].unique()) == [0, 1, 3]
+
+
+def test_users_move_when_they_were_away(large: pl.DataFrame) -> None:
+    before = large.select(pl.col("time", "country").diff().over("user")).drop_nulls()
+    away = before["time"] > 1_800_000
+    moves = before["country"] != 0
+    assert not moves.filter(~away).any()
+    assert moves.filter(away).mean() == pytest.approx(MOVES, abs=0.02)
+
+
 def test_hindsight_is_the_best_of_all_fixed_orders(truth: pl.DataFrame) -> None:
     counts = Counter(targets(truth)["item"].to_list())
     best = sum(count for _, count in counts.most_common(10)) / counts.total()

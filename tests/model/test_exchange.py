@@ -30,13 +30,14 @@ def tell(exchange: Exchange) -> None:
         [[float(one)] * 2] * length for one, length in enumerate(lengths)
     ]
     assert [part.tolist() for part in exchange.gather(torch.zeros(0))] == [[], [], []]
-    # Rank r sends r + to numbers to each other rank, and none to itself.
-    parts = [torch.full(((rank + to) % 4 * (rank != to),), 10 * rank + to) for to in range(WORLD)]
-    sent_back = [(one + rank) % 4 * (rank != one) for one in range(WORLD)]
-    for lengths_known in (None, sent_back):
+    counts = [[(2 * one + to) % 4 * (one != to) for to in range(WORLD)] for one in range(WORLD)]
+    parts = [torch.full((count,), 10 * rank + to) for to, count in enumerate(counts[rank])]
+    sent_here = [row[rank] for row in counts]
+    assert sent_here != counts[rank]
+    for lengths_known in (None, sent_here):
         received = exchange.to_owners(parts, lengths_known)
         assert [part.tolist() for part in received] == [
-            [10 * one + rank] * length for one, length in enumerate(sent_back)
+            [10 * one + rank] * length for one, length in enumerate(sent_here)
         ]
     exchange.barrier()
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import torch
 
-
 from kafka_client.clients import Connection, producer
 from model.checkpoint import Checkpoint, Checkpoints
 from model.exchange import Exchange

@@ -52,7 +52,8 @@ def test_closed_early_it_closes_the_items_and_ends_its_thread() -> None:
             closed.set()
 
     before = threading.active_count()
-    ahead = prefetched(items(), 2)
+    making = items()
+    ahead = prefetched(making, 2)
     assert next(ahead) == 0
     ahead.close()
     assert closed.is_set()

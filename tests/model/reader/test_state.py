@@ -96,9 +96,9 @@ def test_states_of_several_ranks_are_one() -> None:
 
 
 def test_the_later_erasure_counts_and_the_later_time() -> None:
-    late = Erasure(user_of("b"), 3, 200)
-    state = state_of(*PARTS[:2], progress(erasures=(late,), oldest=150))
-    assert state.lane(0, 2).erased == {late.user: Erasure(late.user, 5, 200)}
+    late, kept, gone = (Erasure(user_of("b"), 3, 200), Erasure(1, 1, 150), Erasure(2, 1, 149))
+    state = state_of(*PARTS[:2], progress(erasures=(late, kept, gone), oldest=150))
+    assert state.lane(0, 2).erased == {late.user: Erasure(late.user, 5, 200), 1: kept}
 
 
 def test_a_copy_of_a_lane_goes_its_own_way() -> None:

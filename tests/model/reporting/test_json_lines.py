@@ -32,6 +32,7 @@ def test_a_line_has_its_place_its_time_and_the_figures(tmp_path: Path) -> None:
     write(file, range(2, 3))
     line = {"step": 2, "tokens": 20, "time": 1500, "loss": 0.5, "ne/action=Größe": 2}
     assert read(file) == [line]
+    assert "Größe" in file.read_text(encoding="utf-8")
 
 
 def test_numbers_that_are_not_finite_are_null(tmp_path: Path) -> None:

@@ -55,9 +55,10 @@ def test_elsewhere_than_on_a_terminal_lines_come_now_and_then() -> None:
     assert len(text.getvalue().splitlines()) == 3
 
 
-def test_on_a_terminal_one_line_is_renewed_and_the_last_stays() -> None:
+@pytest.mark.parametrize("width", [20, 60])
+def test_on_a_terminal_one_line_is_renewed_and_the_last_stays(width: int) -> None:
     text = StringIO()
-    console = Console(file=text, force_terminal=True, width=60, legacy_windows=False)
+    console = Console(file=text, force_terminal=True, width=width, legacy_windows=False)
     line = ProgressLine(console, SHOWN)
     for step in (1, 2, 3):
         line.write(reported(step))

@@ -75,6 +75,14 @@ def test_the_port_gives_each_report_until_it_is_closed() -> None:
         asked(port)
 
 
+def test_only_the_loopback_address_answers() -> None:
+    port = free_port()
+    prometheus = Prometheus({}, port=port)
+    with pytest.raises(OSError, match="refused"):  # would answer if all addresses were listened at
+        socket.create_connection(("127.0.0.2", port), timeout=10)
+    prometheus.close()
+
+
 def test_two_trainers_do_not_share_figures(tmp_path: Path) -> None:
     one, two = (Prometheus({}, file=tmp_path / name) for name in ("one", "two"))
     one.write(Reported(1, 1, {"a": 1.0}))
