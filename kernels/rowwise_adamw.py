@@ -74,12 +74,14 @@ def _by_reference(
     rows_U, grad_UM, rate_U, correction_U = of_rows
     beta1, beta2, eps, kept = factors
     grad_UM = grad_UM.to(m_RM.dtype)
-    m_UM = beta1 * m_RM[rows_U] + (1 - beta1) * grad_UM
+    # index_select and index_copy_ are several times as quick as indexing by a tensor on a CPU.
+    m_UM = beta1 * m_RM.index_select(0, rows_U) + (1 - beta1) * grad_UM
     v_U = beta2 * v_R[rows_U] + (1 - beta2) * grad_UM.square().mean(1)
     step_UM = rate_U[:, None] * m_UM / ((correction_U * v_U).sqrt() + eps)[:, None]
-    m_RM[rows_U] = m_UM
+    m_RM.index_copy_(0, rows_U, m_UM)
     v_R[rows_U] = v_U
-    table_RM[rows_U] = (kept * table_RM[rows_U].to(m_RM.dtype) - step_UM).to(table_RM.dtype)
+    table_UM = kept * table_RM.index_select(0, rows_U).to(m_RM.dtype) - step_UM
+    table_RM.index_copy_(0, rows_U, table_UM.to(table_RM.dtype))
 
 
 def _by_triton(

@@ -49,17 +49,24 @@ class Asking:
 
     def scores(self, candidates: Candidates, start: int, stop: int) -> Tensor:
         """Scores of some of the candidates, by number: float64 [Q, n]."""
-        score_Qn = self.query_QM @ directions(candidates.vector_RM[start:stop]).T
+        direction_nM = directions(candidates.vector_RM[start:stop])
+        score_Qn = self.query_QM.double() @ direction_nM.double().T
         if self.bias is not None:
             score_Qn = score_Qn + self.bias(self.now_Q, candidates.freshness.part(start, stop))
-        return score_Qn.double()
+        return _tied(score_Qn)
 
     def own(self, candidates: Candidates, column_Q: Tensor) -> Tensor:
         """The score of the candidate that each query has its number of: float64 [Q]."""
-        score_Q = (self.query_QM * directions(candidates.vector_RM[column_Q])).sum(1)
+        direction_QM = directions(candidates.vector_RM[column_Q])
+        score_Q = (self.query_QM.double() * direction_QM.double()).sum(1)
         if self.bias is not None:
             score_Q = score_Q + self.bias.each(self.now_Q, candidates.freshness.at(column_Q))
-        return score_Q.double()
+        return _tied(score_Q)
+
+
+def _tied(score: Tensor) -> Tensor:
+    """Scores that differ in the last bits alone, as sums in another order do, made equal."""
+    return score.float().double()
 
 
 @torch.no_grad()

@@ -116,7 +116,9 @@ class Evaluation(Part):
         default=100_000, description="a larger catalogue is ranked by sample"
     )
     sample: Count = Field(default=10_000, description="contents that a sampled rank is among")
-    positions: Count = Field(default=1_024, description="most positions ranked of a rank's batch")
+    positions: Count = Field(
+        default=1_024, description="about the most targets of a step that are ranked"
+    )
     window_steps: Count = 100
 
 

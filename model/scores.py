@@ -6,9 +6,9 @@ Legend: N positions with a target.
 from abc import ABC, abstractmethod
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from kernels.hashing import key_of, uniform
 from model.batch import SequenceBatch
 from model.candidates import Asking, standing
 from model.config import TrainConfig
@@ -23,6 +23,8 @@ from model.tables import Lookup, Tables
 from model.views import content_of
 from schemas.sequences import CONTENT
 from schemas.spec import Spec
+
+DRAW = key_of(0x5C04E)
 
 
 class Scores(ABC):
@@ -66,8 +68,8 @@ class RetrievalScores(Scores):
         self.metrics = {"retrieval": self._full, "retrieval_sampled": self._sampled}
 
     def add(self, said: Retrieved, batch: SequenceBatch, lookup: Lookup) -> None:
-        """Adds a batch: of its targets at most so many as the settings say, evenly spread."""
-        chosen_N = _spread(said.is_new_N.nonzero().squeeze(1), self._settings.positions)
+        """Adds a batch: of the targets of all processes about as many as the settings say."""
+        chosen_N = self._chosen(said)
         target_id_N, content_N = said.target_id_N[chosen_N], said.content_N[chosen_N]
         is_full = len(self._tables.catalogue) <= self._settings.full_catalogue
         candidates = self._tables.candidates(
@@ -80,9 +82,10 @@ class RetrievalScores(Scores):
         figures = self._full if is_full else self._sampled
         figures.update(found.rank_N, found.log_probability_N, ages_N, found.candidates)
 
-
-def _spread(place_N: Tensor, most: int) -> Tensor:
-    """At most so many of the places, at even distances."""
-    if len(place_N) <= most:
-        return place_N
-    return place_N[torch.arange(most, device=place_N.device) * len(place_N) // most]
+    def _chosen(self, said: Retrieved) -> Tensor:
+        """Places of new targets, drawn by a hash where those of all processes are too many."""
+        place_n = said.is_new_N.nonzero().squeeze(1)
+        all_of_them = int(self._exchange.sum_(said.is_new_N.sum()))
+        share = self._settings.positions / max(all_of_them, 1)
+        draw_n = uniform(DRAW, said.now_N[place_n], said.target_id_N[place_n])
+        return place_n[draw_n < share]

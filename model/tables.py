@@ -149,7 +149,7 @@ class Tables:
             content,
             content_id_E,
             other_id_S,
-            Freshness(*self.catalogue.times(all_id_N)),
+            self.catalogue.fresh(all_id_N),
             of_category,
             of_feature,
         )
@@ -179,7 +179,7 @@ class Tables:
             target_n = target_n[self.catalogue.place(target_n) != ABSENT]
             id_R = torch.cat([drawn_R, target_n]).unique()
         own_R, vector_RM = self.content.own(id_R.sort().values)
-        return Candidates(own_R, vector_RM, Freshness(*self.catalogue.times(own_R)))
+        return Candidates(own_R, vector_RM, self.catalogue.fresh(own_R))
 
     def figures(self) -> dict[str, float]:
         """How many ids have rows, of all processes, and what these take in memory."""

@@ -5,6 +5,7 @@ of processes changes nothing but the rounding.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,8 +39,7 @@ class Trainer:
         self.model = Recommender(spec, config, exchange.sum_).to(device)
         self.tables = Tables(spec, config, exchange, device)
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=config.optimizer.rate,
+            self._groups(),
             betas=config.optimizer.betas,
             eps=config.optimizer.eps,
             weight_decay=config.optimizer.weight_decay,
@@ -69,7 +69,7 @@ class Trainer:
         self._sum_gradients()
         factor = self._warmth()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.optimizer.rate * factor
+            group["lr"] = group["full_rate"] * factor
         self.optimizer.step()
         self.tables.learn(batch, lookup, self.config.optimizer.table_rate * factor)
         self._count(batch)
@@ -102,6 +102,17 @@ class Trainer:
         counts = self.exchange.sum_(torch.stack([count.detach() for _, count in sums.values()]))
         losses = torch.stack([loss for loss, _ in sums.values()])
         return (losses / counts.clamp(min=1)).sum()
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """The parameters with their rates: a bias by freshness is a table, and learned as one."""
+        bias = None if self.model.retrieval is None else self.model.retrieval.bias
+        small = [] if bias is None else list(bias.parameters())
+        dense = [p for p in self.model.parameters() if all(p is not other for other in small)]
+        rates = self.config.optimizer
+        return [
+            {"params": dense, "full_rate": rates.rate},
+            {"params": small, "full_rate": rates.table_rate},
+        ]
 
     def _sum_gradients(self) -> None:
         """Adds up the gradients of all processes; those of what was not used are zero."""

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from model.evaluation import losses, ranking, reading, retrieval
+from model.evaluation.windows import WINDOW
 from model.reporting import report
+from model.reporting.names import figure
 
 HELP = {
     **report.HELP,
@@ -20,13 +22,12 @@ HELP = {
 
 def shown(actions: Sequence[str]) -> dict[str, str]:
     """The figures of the progress line and what each is called there."""
-    losses = {f"loss/mean/task={task}/over=window": f"{task} loss" for task in _TASKS}
-    entropies = {f"ranking/ne/action={name}/over=window": f"NE {name}" for name in actions[:2]}
-    found = {
-        "retrieval/hit_rate/k=10/candidates=full/over=window": "HR@10",
-        "retrieval/log_perplexity/candidates=full/over=window": "log ppl",
-    }
-    return losses | entropies | found
+    found = {figure("loss/mean", task=task, over=WINDOW): f"{task} loss" for task in _TASKS}
+    for name in actions[:2]:
+        found[figure("ranking/ne", action=name, over=WINDOW)] = f"NE {name}"
+    found[figure("retrieval/hit_rate", k=10, candidates="full", over=WINDOW)] = "HR@10"
+    found[figure("retrieval/log_perplexity", candidates="full", over=WINDOW)] = "log ppl"
+    return found
 
 
 _TASKS = ("ranking", "retrieval")

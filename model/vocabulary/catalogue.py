@@ -1,6 +1,6 @@
 """The ids that can be recommended, and how fresh each is: the same in all processes, in one order.
 
-Legend: R ids of the catalogue, n ids given, S drawn.
+Legend: R ids of the catalogue, n ids given, S drawn, H half-lives.
 """
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kernels.hashing import hashed
 from model.exchange import Exchange
+from model.freshness import HALF_LIVES, Freshness, cooled
 from model.vocabulary.id_table import ABSENT, IdTable
 from model.vocabulary.rows import NEVER
 
@@ -15,7 +16,8 @@ from model.vocabulary.rows import NEVER
 class Catalogue:
     """Ids in the order in which they came, but that the last take the places of the removed.
 
-    Of each is known when it was added and when somebody last engaged with it, in ms. All processes
+    Of each is known when it was added and last engaged with, in ms, and its heat for each of
+    HALF_LIVES: how often it was engaged with, each time worth 2^(-age / half-life). All processes
     call `add`, `engage` and `remove` alike, each with the ids that it knows of.
     """
 
@@ -26,6 +28,7 @@ class Catalogue:
     def _empty(self) -> None:
         self._table = IdTable(self._device)
         self._known_3R = torch.zeros((3, 0), dtype=torch.int64, device=self._device)
+        self._heat_HR = torch.zeros((len(HALF_LIVES), 0), dtype=torch.float64, device=self._device)
         self._place_R = self._known_3R[0]  # by row of the id table
 
     def __len__(self) -> int:
@@ -46,14 +49,21 @@ class Catalogue:
         """When somebody last engaged with each id, ms: int64 [R]; a view as `ids` is."""
         return self._known_3R[2, : len(self)]
 
-    def times(self, id_n: Tensor) -> tuple[Tensor, Tensor]:
-        """When each id was added, and last engaged with; NEVER where it is not there: int64 [n]."""
+    @property
+    def heat(self) -> Tensor:
+        """The heat of each id as it was when it was last engaged with: float64 [H, R]; a view."""
+        return self._heat_HR[:, : len(self)]
+
+    def fresh(self, id_n: Tensor) -> Freshness:
+        """How fresh each id is; NEVER, and no heat, where it is not there."""
         place_n = self.place(id_n)
         there_n = place_n != ABSENT
         first_n, last_n = torch.full_like(id_n, NEVER), torch.full_like(id_n, NEVER)
+        heat_Hn = self._heat_HR.new_zeros((len(HALF_LIVES), len(id_n)))
         first_n[there_n] = self.first_seen[place_n[there_n]]
         last_n[there_n] = self.last_engaged[place_n[there_n]]
-        return first_n, last_n
+        heat_Hn[:, there_n] = self.heat[:, place_n[there_n]]
+        return Freshness(first_n, last_n, heat_Hn)
 
     def place(self, id_n: Tensor) -> Tensor:
         """The place of each id, ABSENT where it is not in the catalogue: int64 [n]."""
@@ -70,8 +80,11 @@ class Catalogue:
     def engage(self, id_n: Tensor, time_n: Tensor) -> None:
         """Takes note of engagements at these times, of any process, with ids that are there."""
         place_n, time_n = self.place(self._of_all(id_n)), self._of_all(time_n)
-        there_n = place_n != ABSENT
-        self.last_engaged.scatter_reduce_(0, place_n[there_n], time_n[there_n], "amax")
+        place_n, time_n = place_n[place_n != ABSENT], time_n[place_n != ABSENT]
+        before_R = self.last_engaged.clone()
+        self.last_engaged.scatter_reduce_(0, place_n, time_n, "amax")
+        self.heat.mul_(cooled(self.last_engaged - before_R))
+        self.heat.index_add_(1, place_n, cooled(self.last_engaged[place_n] - time_n))
 
     def remove(self, id_n: Tensor) -> None:
         """Removes the ids of any process that are there."""
@@ -81,6 +94,7 @@ class Catalogue:
         moving_n = last_n[~torch.isin(last_n, gone_n)]
         hole_n = gone_n[: len(moving_n)]
         self._known_3R[:, hole_n] = self._known_3R[:, moving_n]
+        self._heat_HR[:, hole_n] = self._heat_HR[:, moving_n]
         self._place_R[self._table.find(self._known_3R[0, hole_n])] = hole_n
 
     def sample(self, key: int, count: int) -> Tensor:
@@ -94,6 +108,7 @@ class Catalogue:
             "ids": self.ids.clone(),
             "first_seen": self.first_seen.clone(),
             "last_engaged": self.last_engaged.clone(),
+            "heat": self.heat.clone(),
         }
 
     def load(self, state: dict[str, Tensor]) -> None:
@@ -101,6 +116,7 @@ class Catalogue:
         self._empty()
         times_2n = torch.stack([state["first_seen"], state["last_engaged"]])
         self._append(state["ids"].to(self._device), times_2n.to(self._device))
+        self.heat.copy_(state["heat"])
 
     def _of_all(self, id_n: Tensor) -> Tensor:
         return torch.cat(self._exchange.gather(id_n))
@@ -111,6 +127,7 @@ class Catalogue:
         self._make_room(self._table.rows)
         place_n = torch.arange(before, len(self), device=self._device)
         self._known_3R[:, place_n] = torch.cat([id_n.unsqueeze(0), times_2n])
+        self._heat_HR[:, place_n] = 0
         self._place_R[row_n] = place_n
 
     def _make_room(self, rows: int) -> None:
@@ -118,4 +135,6 @@ class Catalogue:
         if rows > have:
             more = max(rows, 2 * have) - have
             self._known_3R = torch.cat([self._known_3R, self._known_3R.new_zeros((3, more))], 1)
+            cold_Hn = self._heat_HR.new_zeros((len(HALF_LIVES), more))
+            self._heat_HR = torch.cat([self._heat_HR, cold_Hn], 1)
             self._place_R = torch.cat([self._place_R, self._place_R.new_zeros(more)])

@@ -9,7 +9,7 @@ from torch import Tensor
 from kernels.time_buckets import time_bucket
 from model.candidates import Asking, Candidates, standing
 from model.exchange import Exchange
-from model.freshness import BUCKETS, Freshness, FreshnessBias
+from model.freshness import BUCKETS, GRAIN, HALF_LIVES, Freshness, FreshnessBias
 from model.heads import directions
 
 NOW = 1_000_000
@@ -23,14 +23,15 @@ def made(candidates: int, queries: int) -> tuple[Tensor, Tensor, Candidates]:
     target_N = torch.randint(0, 3 * candidates + 1, (queries,), generator=generator)
     first_R = torch.randint(-1, NOW, (candidates,), generator=generator)
     last_R = torch.randint(-1, NOW, (candidates,), generator=generator)
-    return query_NM, target_N, Candidates(id_R, vector_RM, Freshness(first_R, last_R))
+    heat_HR = 3 * torch.rand(2, candidates, generator=generator, dtype=torch.float64)
+    return query_NM, target_N, Candidates(id_R, vector_RM, Freshness(first_R, last_R, heat_HR))
 
 
 def bias_of(seed: int) -> FreshnessBias:
     bias = FreshnessBias()
     generator = torch.Generator().manual_seed(seed)
     for parameter in bias.parameters():
-        parameter.data = torch.randn(BUCKETS, generator=generator)
+        parameter.data = torch.randn(parameter.shape, generator=generator)
     return bias
 
 
@@ -38,7 +39,12 @@ def score_of(query_M: Tensor, now: int, at: int, of: Candidates, bias: Freshness
     idle = int(time_bucket(now - of.freshness.last_S[at], BUCKETS))
     age = int(time_bucket(now - of.freshness.first_S[at], BUCKETS))
     angle = float(directions(of.vector_RM)[at] @ query_M)
-    return angle + float(bias.idle_C[idle]) + float(bias.age_C[age])
+    score = angle + float(bias.idle_C[idle]) + float(bias.age_C[age])
+    for h, life in enumerate(HALF_LIVES):
+        left = 2.0 ** (-max(now - int(of.freshness.last_S[at]), 0) / life)
+        heat = int(float(of.freshness.heat_HS[h, at]) * left * GRAIN)
+        score += float(bias.heat_HC[h, int(time_bucket(torch.tensor(heat), BUCKETS))])
+    return score
 
 
 @pytest.mark.parametrize(("candidates", "queries"), [(0, 3), (1, 4), (7, 0), (50, 20)])
@@ -59,7 +65,7 @@ def test_it_is_as_in_a_loop(
         now = int(now_N[n])
         scores = [score_of(query_NM[n], now, at, catalogue, bias) for at in range(candidates)]
         own = scores[ids.index(target)]
-        ahead = sum(score > own - 1e-6 for score in scores) - 1
+        ahead = sum(score > own - 1e-5 for score in scores) - 1
         mass = sum(math.exp(score - own) for score in scores)
         assert found.rank_N[n] == 1 + ahead
         assert math.isclose(found.log_probability_N[n], -math.log(mass), rel_tol=1e-4)
@@ -67,7 +73,9 @@ def test_it_is_as_in_a_loop(
 
 def test_equal_candidates_stand_before_the_target() -> None:
     none = torch.full((5,), -1)
-    catalogue = Candidates(torch.arange(5), torch.ones(5, 3), Freshness(none, none))
+    catalogue = Candidates(
+        torch.arange(5), torch.ones(5, 3), Freshness(none, none, torch.zeros(2, 5))
+    )
     asking = Asking(torch.ones(1, 3), torch.tensor([NOW]), None)
     found = standing(asking, torch.tensor([2]), catalogue, Exchange.alone())
     assert found.rank_N.tolist() == [5]

@@ -1,10 +1,13 @@
 """The catalogue is a list without repetition, in one order, from which is drawn evenly."""
 
+import math
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from model.exchange import Exchange
+from model.freshness import HALF_LIVES
 from model.vocabulary.catalogue import Catalogue
 from model.vocabulary.id_table import ABSENT
 
@@ -62,3 +65,36 @@ def test_a_key_draws_the_same_again_and_another_key_something_else() -> None:
 
 def test_nothing_is_drawn_from_nothing() -> None:
     assert of().sample(1, 5).tolist() == []
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 10**8)), max_size=6)))
+def test_freshness_is_what_all_engagements_say(steps: list[list[tuple[int, int]]]) -> None:
+    catalogue, engaged = of(1, 2, 3, 4), list[tuple[int, int]]()
+    for step in steps:
+        id_n, time_n = torch.tensor(step, dtype=torch.int64).reshape(-1, 2).unbind(1)
+        catalogue.engage(id_n, time_n)
+        engaged += step
+    fresh = catalogue.fresh(torch.tensor([1, 2, 3, 4, 9]))
+    assert fresh.first_S.tolist() == [1, 1, 1, 1, -1]
+    assert fresh.last_S[4] == -1
+    assert not fresh.heat_HS[:, 4].any()
+    for one in range(1, 5):
+        times = [time for content, time in engaged if content == one]
+        last = max([1, *times])
+        assert fresh.last_S[one - 1] == last
+        for life, heat in zip(HALF_LIVES, fresh.heat_HS[:, one - 1].tolist(), strict=True):
+            assert math.isclose(heat, sum(2 ** ((t - last) / life) for t in times), rel_tol=1e-9)
+
+
+def test_one_that_is_removed_and_comes_again_is_cold() -> None:
+    catalogue = of(1, 2)
+    catalogue.engage(torch.tensor([1, 1, 2]), torch.tensor([5, 6, 7]))
+    catalogue.remove(torch.tensor([1]))
+    catalogue.add(torch.tensor([1]), 9)
+    fresh = catalogue.fresh(torch.tensor([1, 2]))
+    assert (fresh.first_S.tolist(), fresh.last_S.tolist()) == ([9, 1], [9, 7])
+    assert not fresh.heat_HS[:, 0].any()
+    assert fresh.heat_HS[:, 1].all()
+    again = Catalogue(Exchange.alone())
+    again.load(catalogue.state())
+    assert torch.equal(again.heat, catalogue.heat)
