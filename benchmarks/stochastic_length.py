@@ -2,7 +2,7 @@
 
     python -m benchmarks.stochastic_length [--scale 1] [--folder SEQUENCES --spec SPEC]
 
-Sparsity is the paper's, 1 − Σ n' / (R N) over R sequences of n' tokens each (model/sparsity.py).
+Sparsity is the paper's, 1 − Σ n' / (R N) over R sequences of n' tokens each (in model/sampling).
 Its lengths are not published, but the row α = 2.0, where nothing is shortened, tells the mean of
 min(n, N) for each N. The lengths here are a mixture that has these means: 12 % evenly up to 2,000,
 the others normal around 3,200 ± 700. So that row is fitted, and the other rows are not: that they

@@ -15,6 +15,8 @@ from benchmarks.measure import measured, module
         ("firings", ["--scale", "0.01"], 9),
         ("thinning", ["--scale", "0.01"], 4),
         ("profile_run", ["--scale", "0.01"], 0),
+        ("activation_memory", [], 4),
+        ("vocabulary", ["--ids", "200000"], 5),
         pytest.param("kafka", ["--scale", "0.01", "--form", "json"], 2, marks=pytest.mark.kafka),
     ],
 )

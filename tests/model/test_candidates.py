@@ -72,10 +72,9 @@ def test_it_is_as_in_a_loop(
 
 
 def test_equal_candidates_stand_before_the_target() -> None:
-    none = torch.full((5,), -1)
-    catalogue = Candidates(
-        torch.arange(5), torch.ones(5, 3), Freshness(none, none, torch.zeros(2, 5))
-    )
-    asking = Asking(torch.ones(1, 3), torch.tensor([NOW]), None)
-    found = standing(asking, torch.tensor([2]), catalogue, Exchange.alone())
-    assert found.rank_N.tolist() == [5]
+    never = torch.full((300,), -1)
+    fresh = Freshness(never, never, torch.zeros(2, 300))
+    catalogue = Candidates(torch.arange(300), torch.randn(7).expand(300, 7), fresh)
+    asking = Asking(torch.randn(50, 7), torch.full((50,), NOW), None)
+    found = standing(asking, torch.arange(50), catalogue, Exchange.alone())
+    assert found.rank_N.tolist() == [300] * 50

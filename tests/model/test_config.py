@@ -1,11 +1,15 @@
 """Settings of training: errors that say what is wrong, and what a checkpoint keeps of them."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from model.config import TrainConfig, load_config
+from schemas.load import parse_document
+from schemas.parts import Part
 from schemas.problems import SpecError
 
 FULL: list[dict[str, Any]] = [
@@ -47,3 +51,20 @@ def test_an_error_says_what_and_where(tmp_path: Path, text: str, error: str) -> 
 
 def test_without_a_file_the_defaults_hold() -> None:
     assert load_config(None) == TrainConfig()
+
+
+def test_the_guide_has_every_setting_with_its_default() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "training.md").read_text()
+    blocks = re.findall(r"```yaml\n(version: 1\n.*?)```", guide, re.DOTALL)
+    (written,) = blocks
+    config = parse_document(written, "training.md", TrainConfig, "settings file", "version: 1")
+    assert config.model_dump() == TrainConfig(lanes=1).model_dump()
+    names = {name for part in _parts(TrainConfig()) for name in type(part).model_fields}
+    assert [name for name in names if not re.search(rf"\b{name}:", written)] == ["buckets"]
+
+
+def _parts(part: Part) -> Iterator[Part]:
+    yield part
+    for value in vars(part).values():
+        if isinstance(value, Part):
+            yield from _parts(value)
