@@ -12,6 +12,7 @@ from model.vocabulary.settings import VocabularySettings
 from schemas.load import load_document
 from schemas.parts import Count, Part
 from schemas.problems import Problem, raise_any
+from schemas.spec import Spec
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
@@ -133,7 +134,10 @@ class TrainConfig(Part):
     """All of a training run but its data. Raises ValidationError for what does not hold."""
 
     version: Literal[1] = 1
-    tasks: Annotated[tuple[Task, ...], Field(min_length=1)] = ("ranking", "retrieval")
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1)] | None = Field(
+        default=None,
+        description="default: ranking; retrieval too where the spec has positive actions",
+    )
     seed: Annotated[StrictInt, Field(ge=0, lt=2**31)] = 0
     batch_tokens: Count = Field(default=8_192, description="of all lanes of a step together")
     lanes: Count | None = Field(
@@ -151,6 +155,12 @@ class TrainConfig(Part):
     optimizer: Optimizer = Field(default_factory=Optimizer)
     evaluation: Evaluation = Field(default_factory=Evaluation)
     checkpoint: Checkpoints = Field(default_factory=Checkpoints)
+
+    def tasks_for(self, spec: Spec) -> tuple[Task, ...]:
+        """The tasks that are asked for, or those that a spec has something to learn for."""
+        if self.tasks is not None:
+            return self.tasks
+        return ("ranking", "retrieval") if spec.positive else ("ranking",)
 
 
 def load_config(path: str | Path | None) -> TrainConfig:

@@ -29,7 +29,7 @@ def other_contents(
     Either drawn evenly from the catalogue, or targets of the step's own batches, of which the
     popular ones stand for themselves once.
     """
-    wanted = config.retrieval.negatives if "retrieval" in config.tasks else 0
+    wanted = config.retrieval.negatives if "retrieval" in config.tasks_for(spec) else 0
     key = config.seed + 1_000_003 * step
     if config.retrieval.source == "catalogue" or not wanted:
         drawn_S: Tensor = torch.unique(catalogue.sample(key_of(key), wanted))

@@ -27,9 +27,11 @@ class Recommender(nn.Module):
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             self.embedding = Embedding(spec, config.inputs, config.model.width)
-            self.ranking = Ranking(spec, config, summed) if "ranking" in config.tasks else None
+            self.ranking = (
+                Ranking(spec, config, summed) if "ranking" in config.tasks_for(spec) else None
+            )
             self.retrieval = (
-                Retrieval(spec, config, summed) if "retrieval" in config.tasks else None
+                Retrieval(spec, config, summed) if "retrieval" in config.tasks_for(spec) else None
             )
 
     def tasks(self) -> Iterator[tuple[str, Ranking | Retrieval]]:
@@ -43,6 +45,6 @@ class Recommender(nn.Module):
 def _check(spec: Spec, config: TrainConfig) -> None:
     if not spec.actions:
         raise UsageError("the spec lists no actions: there is nothing to train on")
-    if "retrieval" in config.tasks and not spec.positive:
+    if "retrieval" in config.tasks_for(spec) and not spec.positive:
         wanted = f"list under positive which of {', '.join(spec.actions)} make a content wanted"
         raise UsageError(f"the spec has no positive actions, which retrieval learns from: {wanted}")

@@ -49,7 +49,7 @@ class Trainer:
             self.scores["ranking"] = RankingScores(spec, device)
         if self.model.retrieval is not None:
             self.scores["retrieval"] = RetrievalScores(config, exchange, self.tables, device)
-        self.losses = Losses(config.tasks, device)
+        self.losses = Losses(config.tasks_for(spec), device)
         self.windows = Windows(self._metrics(), exchange.sum_)
         self.step = self.tokens = self.sequences = 0
 

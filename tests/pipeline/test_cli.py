@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.machine import Raw
+from tests.model import shop as small
 from tests.oracles import shop
 from tests.pipeline.running import Ran, files_of, lines_in
 
@@ -157,3 +158,39 @@ def test_help_names_the_commands_and_ends_with_0() -> None:
     for command in ("run", "check", "erase", "simulate", "broker", "demo"):
         assert command in said.out
     assert phia("run", "--help").status == 0
+
+
+TRAIN: list[tuple[list[str], int, str]] = [
+    (["--input", "nowhere"], 2, "--input=nowhere: must be a folder of phia run, with sequences/"),
+    (["--input", "kafka://127.0.0.1:1"], 2, "must name the topic, as in kafka://HOST:9092/seq"),
+    (["--input", "kafka://127.0.0.1:1/s", "--until", "now"], 2, "--until=now: must be latest"),
+    (["--input", "kafka://127.0.0.1:1/s", "--until", "latest"], 1, "cannot connect to Kafka"),
+    (["--input", ".", "--skip-lost"], 2, "--until and --skip-lost are for Kafka"),
+    (["--input", ".", "--config", "absent.yaml"], 2, "cannot read the settings file"),
+    (["--input", ".", "--steps", "0"], 2, "--steps"),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "line"), TRAIN)
+def test_training_says_in_one_line_what_is_wrong(
+    tmp_path: Path, spec: Path, words: list[str], status: int, line: str
+) -> None:
+    said = phia("train", spec, "--checkpoint", tmp_path / "model", *words)
+    assert said.status == status
+    assert line in said.line
+
+
+def test_training_on_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    folder = small.folder(tmp_path / "made")
+    file = tmp_path / "small.yaml"
+    file.write_text(json.dumps(small.WRITTEN))
+    command = ["train", file, "--input", folder, "--checkpoint", tmp_path / "model"]
+    first = phia(*command, "--steps", 1, "--metrics-file", tmp_path / "metrics.prom")
+    assert (first.status, first.err) == (0, "")
+    assert first.out.splitlines()[-1] == f"1 steps; checkpoint in {tmp_path / 'model'}"
+    text = (tmp_path / "metrics.prom").read_text(encoding="utf-8")
+    names = {family.name for family in text_string_to_metric_families(text)}
+    assert {"phia_train_steps", "phia_train_ranking_ne", "phia_train_loss_mean"} <= names
+    second = phia(*command)
+    assert second.status == 0
+    assert "goes on from step 1 of" in second.out
