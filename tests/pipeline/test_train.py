@@ -4,6 +4,8 @@ import functools
 import io
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +152,13 @@ def test_two_runs_do_not_share_a_folder(
     monkeypatch.setattr("pipeline.train.command.take_lock", lambda *_: None)
     with pytest.raises(UsageError, match="another run trains there"):
         trained(training(sequences, tmp_path))
+
+
+def test_a_trainer_needs_no_beam() -> None:
+    program = (
+        "import sys, pipeline.cli, pipeline.train.command; print('apache_beam' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stdout.strip() == "False"
