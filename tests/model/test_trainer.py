@@ -1,0 +1,151 @@
+"""Steps of training: what is learned, what is scored before, and what new contents begin with."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from model.batch import SequenceBatch
+from model.config import TrainConfig
+from model.exchange import Exchange
+from model.reader.files import SequenceFiles
+from model.trainer import Trainer
+from schemas.failures import UsageError
+from schemas.sequences import CONTENT
+from tests.model import shop
+
+SMALL = {"width": 8, "blocks": 1, "heads": 2, "query_width": 4, "value_width": 4}
+
+
+def trainer(**settings: Any) -> Trainer:
+    config = {"model": SMALL, "retrieval": {"negatives": 20}, **settings}
+    return Trainer(shop.SPEC, TrainConfig.model_validate(config), Exchange.alone())
+
+
+@pytest.fixture(scope="module")
+def batches(tmp_path_factory: pytest.TempPathFactory) -> list[SequenceBatch]:
+    folder = shop.folder(tmp_path_factory.mktemp("made"), users=20, sessions=20)
+    return list(SequenceFiles(folder, shop.SPEC, tokens=400))
+
+
+def figures(made: Trainer, over: str = "window") -> dict[str, float]:
+    return {k.removesuffix(f"/over={over}"): v for k, v in made.report().items() if over in k}
+
+
+@pytest.mark.parametrize("more", [{}, {"model": {**SMALL, "experts": 3}}, {"targets": "session"}])
+def test_it_learns_what_there_is_to_learn(
+    batches: list[SequenceBatch], more: dict[str, Any]
+) -> None:
+    rates = {"rate": 1e-2, "table_rate": 3e-2}
+    made = trainer(optimizer=rates, retrieval={"negatives": 30, "temperature": 0.3}, **more)
+    for batch in batches[:10]:
+        made.learn([batch])
+    early = figures(made)
+    for _ in range(4):
+        for batch in batches:
+            made.learn([batch])
+    made.report()
+    for batch in batches[-10:]:
+        made.learn([batch])
+    late = figures(made)
+    assert late["ranking/ne/action=LIKE"] < 0.5 < early["ranking/ne/action=LIKE"]
+    found = "retrieval/hit_rate/k=1/candidates=full"
+    assert late[found] > early[found] + 0.2
+
+
+def test_a_step_is_scored_before_it_is_learned(batches: list[SequenceBatch]) -> None:
+    still, moving = (trainer(optimizer={"rate": rate, "table_rate": rate}) for rate in (1e-9, 0.5))
+    found = []
+    for made in (still, moving):
+        made.learn([batches[0]])
+        found.append(figures(made))
+    assert found[0] == found[1]
+    assert found[0]["retrieval/coverage/candidates=full"] == 0
+    for made in (still, moving):
+        made.learn([batches[0]])
+        found.append(figures(made))
+    assert found[2] != found[3]
+    assert found[2]["retrieval/coverage/candidates=full"] == 1
+
+
+def test_a_step_without_sequences_changes_nothing_but_its_number() -> None:
+    made = trainer()
+    before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
+    made.learn([SequenceBatch.empty(shop.SPEC.categories)])
+    assert (made.step, made.tokens) == (1, 0)
+    for name, tensor in made.model.state_dict().items():
+        assert torch.equal(before[name], tensor), name
+
+
+def test_a_new_content_begins_as_the_mean_of_its_categories(batches: list[SequenceBatch]) -> None:
+    made = trainer()
+    batch = batches[0]
+    lookup = made.tables.fetch(batch, batch.id_T[:0])
+    ids_E = batch.id_T[batch.type_T == CONTENT]
+    fetched, category = lookup.of_category["topic"]
+    vectors_UM, offsets = fetched.vectors_UM.detach(), category.offsets_E1.tolist()
+    begun = 0
+    for place in range(len(ids_E)):
+        ids = fetched.inverse_N[offsets[place] : offsets[place + 1]]
+        if len(ids):
+            begun += 1
+            assert torch.allclose(lookup.own_EM[place], vectors_UM[ids].mean(0), atol=1e-6)
+    assert 0 < begun < len(ids_E)
+
+
+def test_dropout_does_not_touch_what_is_scored(batches: list[SequenceBatch]) -> None:
+    plain, dropping = trainer(), trainer(model={**SMALL, "dropout": 0.5})
+    for made in (plain, dropping):
+        made.learn([batches[0]])
+    found, expected = figures(dropping), figures(plain)
+    scored = [name for name in expected if not name.startswith("loss/")]
+    assert {name: found[name] for name in scored} == {name: expected[name] for name in scored}
+    assert found["loss/mean/task=ranking"] != expected["loss/mean/task=ranking"]
+
+
+def test_a_spec_without_positive_actions_has_a_ranking_to_learn() -> None:
+    spec = shop.SPEC.model_copy(update={"positive": ()})
+    config = TrainConfig.model_validate({"model": SMALL})
+    assert [*Trainer(spec, config, Exchange.alone()).scores] == ["ranking"]
+    asked = TrainConfig.model_validate({"model": SMALL, "tasks": ["retrieval"]})
+    with pytest.raises(UsageError, match="has no positive actions, which retrieval learns from"):
+        Trainer(spec, asked, Exchange.alone())
+
+
+def test_other_contents_may_be_those_of_the_batch(batches: list[SequenceBatch]) -> None:
+    made = trainer(retrieval={"negatives": 5, "source": "batch"})
+    for batch in batches[:3]:
+        made.learn([batch])
+    assert figures(made)["loss/mean/task=retrieval"] > 0
+
+
+@pytest.fixture
+def learned(batches: list[SequenceBatch]) -> Trainer:
+    made = trainer(optimizer={"rate": 1e-2, "table_rate": 3e-2})
+    for batch in batches:
+        made.learn([batch])
+    return made
+
+
+def test_what_is_recommended_is_the_best_there_is(
+    learned: Trainer, batches: list[SequenceBatch], tmp_path: Path
+) -> None:
+    from model.candidates import Asking
+    from model.recommending import recommended
+
+    folder = shop.folder(tmp_path, users=1, sessions=1)
+    (history,) = SequenceFiles(folder, shop.SPEC, tokens=1)
+    now = int(history.session_end_B[0]) + 5_000
+    model, tables = learned.model, learned.tables
+    found = recommended(shop.SPEC, model, tables, history, now_ms=now, length=1, width=4)
+    assert model.retrieval is not None
+    lookup = tables.fetch(history, history.id_T[:0], sighted=False)
+    query = model.retrieval.ask(history, lookup, model.embedding, now)
+    candidates = tables.candidates(None, history.id_T[:0])
+    scores = Asking(query, torch.tensor([now]), model.retrieval.bias).scores(candidates, 0, 10**6)
+    best = scores.log_softmax(1).squeeze(0).topk(4)
+    assert [one.contents for one in found] == [(n,) for n in candidates.id_R[best.indices].tolist()]
+    assert [one.log_probability for one in found] == pytest.approx(best.values.tolist(), rel=1e-5)
+    longer = recommended(shop.SPEC, model, tables, history, now_ms=now, length=3, width=4)
+    assert all(len(set(one.contents)) == 3 for one in longer)
