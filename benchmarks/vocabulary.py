@@ -1,10 +1,11 @@
 """Ids without end through a table of bounded memory, beside a dict and a table shared by hash.
 
     python -m benchmarks.vocabulary [--ids 20000000] [--capacity 1000000]
+    python -m benchmarks.vocabulary --only table --ids 1000000000 --batch 1000000 --device cuda
 
-Ids follow a Zipf law over the newest ten million, and every fourth draw makes room for a newer one,
-so what is popular moves on for ever. Each batch is looked up, trained on and, where a table can,
-evicted from. Making the ids does not count. Each contender has a process of its own.
+Ids follow a Zipf law over the newest ten million, and every fourth draw (--draws-a-new-id) makes
+room for a newer one, so what is popular moves on for ever. Each batch is looked up, trained on
+and, where a table can, evicted from. Making the ids does not count. Each contender has a process of its own.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from benchmarks.measure import machine, measured, module, table
 if TYPE_CHECKING:
     from torch import Tensor
 
-WIDTH, BATCH, SPAN, DRAWS_A_NEW_ID = 16, 20_000, 10_000_000, 4
+WIDTH, BATCH, SPAN = 16, 20_000, 10_000_000
 BATCH_MS = 1_000
 RATE = 0.01
 CONTENDERS = ("table", "admitted", "hashed", "dict", "bag")
@@ -50,7 +51,7 @@ class Contender(Protocol):
 class Ours:
     """A table of this project."""
 
-    def __init__(self, capacity: int, kind: str) -> None:
+    def __init__(self, capacity: int, kind: str, device: str) -> None:
         from model.exchange import Exchange
         from model.vocabulary.hashed import embedding_table
         from model.vocabulary.settings import RowwiseAdamW, VocabularySettings
@@ -60,7 +61,8 @@ class Ours:
             "admitted": VocabularySettings(capacity=capacity, admit_after=2),
             "hashed": VocabularySettings(kind="hashed", buckets=capacity),
         }[kind]
-        self.table = embedding_table("a", WIDTH, settings, RowwiseAdamW(), Exchange.alone(), 0)
+        alone = Exchange.alone()
+        self.table = embedding_table("a", WIDTH, settings, RowwiseAdamW(), alone, 0, device)
         self.evicted = 0
 
     def step(self, id_N: "Tensor", now_ms: int) -> None:
@@ -146,38 +148,52 @@ class Bag:
         return int(self.used_R.sum()), 3 * self.bag.weight.nbytes
 
 
-def contender(name: str, capacity: int) -> Contender:
-    """The contender of a name."""
+def contender(name: str, capacity: int, device: str) -> Contender:
+    """The contender of a name; only ours go to a device."""
     if name == "dict":
         return Dict(capacity)
-    return Bag(capacity) if name == "bag" else Ours(capacity, name)
+    return Bag(capacity) if name == "bag" else Ours(capacity, name, device)
 
 
-def drawn(batch: int) -> "Tensor":
+def drawn(batch: int, size: int, draws_a_new_id: int, device: str) -> "Tensor":
     """The ids of a batch: ranks by Zipf's law of exponent 1, from the newest backwards."""
     import torch
 
     from kernels.hashing import uniform
 
-    number_N = torch.arange(batch * BATCH, (batch + 1) * BATCH)
+    number_N = torch.arange(batch * size, (batch + 1) * size, device=device)
     rank_N = torch.exp(uniform(1, number_N).double() * math.log(SPAN)).long()
-    return SPAN + number_N // DRAWS_A_NEW_ID - rank_N + 1
+    return SPAN + number_N // draws_a_new_id - rank_N + 1
 
 
-def course(name: str, ids: int, capacity: int) -> dict[str, Any]:
-    """Takes all batches; seconds, rows and bytes at the end, bytes at the most, ids evicted."""
+def course(given: argparse.Namespace) -> dict[str, Any]:
+    """Takes all batches; ids/s, rows at the end, bytes at the most, ids evicted."""
     import torch
 
     torch.set_num_threads(1)
-    one, seconds, most = contender(name, capacity), 0.0, 0
-    for batch in range(ids // BATCH):
-        id_N = drawn(batch)
+    one, seconds, most = contender(given.only, given.capacity, given.device), 0.0, 0
+    for batch in range(given.ids // given.batch):
+        id_N = drawn(batch, given.batch, given.draws_a_new_id, given.device)
+        _await(given.device)
         begun = time.perf_counter()
         one.step(id_N, batch * BATCH_MS)
+        _await(given.device)
         seconds += time.perf_counter() - begun
         most = max(most, one.held()[1]) if batch % 50 == 0 else most
     rows, held = one.held()
-    return {"rate": ids / seconds, "rows": rows, "most": max(most, held), "evicted": one.evicted}
+    return {
+        "rate": given.ids / seconds,
+        "rows": rows,
+        "most": max(most, held),
+        "evicted": one.evicted,
+    }
+
+
+def _await(device: str) -> None:
+    import torch
+
+    if device != "cpu":
+        torch.cuda.synchronize()
 
 
 def main() -> int:
@@ -186,11 +202,16 @@ def main() -> int:
     parser.add_argument("--ids", type=int, default=20_000_000, help="ids drawn, in batches")
     parser.add_argument("--capacity", type=int, default=1_000_000, help="rows, at most")
     parser.add_argument("--only", choices=CONTENDERS, help="this one alone; prints JSON")
+    parser.add_argument("--batch", type=int, default=BATCH, help="ids at a time")
+    parser.add_argument(
+        "--draws-a-new-id", type=int, default=4, help="how slowly the popular moves"
+    )
+    parser.add_argument("--device", default="cpu", help="with --only, for tables of this project")
     given = parser.parse_args()
     if given.only:
-        print(json.dumps(course(given.only, given.ids, given.capacity)))
+        print(json.dumps(course(given)))
         return 0
-    newest = given.ids // DRAWS_A_NEW_ID
+    newest = given.ids // given.draws_a_new_id
     print(machine(), f"\n{given.ids:,} ids drawn of {SPAN + newest:,}; width {WIDTH}\n", flush=True)
     rows, base = [], 0.0
     with tempfile.TemporaryDirectory() as scratch:
