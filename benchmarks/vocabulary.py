@@ -4,8 +4,9 @@
     python -m benchmarks.vocabulary --only table --ids 1000000000 --batch 1000000 --device cuda
 
 Ids follow a Zipf law over the newest ten million, and every fourth draw (--draws-a-new-id) makes
-room for a newer one, so what is popular moves on for ever. Each batch is looked up, trained on
-and, where a table can, evicted from. Making the ids does not count. Each contender has a process of its own.
+room for a newer one, so what is popular moves on for ever. Each batch is looked up, trained on and,
+where a table can, evicted from. Making the ids does not count. Each contender has a process of its
+own.
 """
 
 import argparse
