@@ -106,9 +106,14 @@ def choosing_of(spec: Spec, config: TrainConfig, lanes: int) -> Choosing:
 
 
 def _device(what: Training, exchange: Exchange) -> str:
-    """The device named, or a GPU of one's own where there is one."""
-    if what.device is not None or not torch.cuda.is_available():
-        return what.device or "cpu"
+    """The device asked for, or a GPU where there is one; each process has a GPU of its own."""
+    asked = what.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if asked not in ("cpu", "cuda"):
+        raise UsageError(f"--device={asked}: must be cpu or cuda")
+    if asked == "cpu":
+        return asked
+    if not torch.cuda.is_available():
+        raise UsageError("--device=cuda: torch finds no GPU on this machine")
     return f"cuda:{exchange.rank % torch.cuda.device_count()}"
 
 

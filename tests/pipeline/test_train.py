@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,16 @@ def test_a_trainer_needs_no_beam() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
     assert ran.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("device", "error"),
+    [("tpu", "--device=tpu: must be cpu or cuda"), ("cuda", "torch finds no GPU")],
+)
+def test_a_device_that_is_not_there_is_refused(
+    sequences: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, error: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    what = training(sequences, tmp_path)
+    with pytest.raises(UsageError, match=error):
+        trained(replace(what, device=device))

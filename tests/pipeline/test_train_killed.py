@@ -126,3 +126,22 @@ def losses_of(checkpoint: Path) -> dict[int, float]:
     found = {line["step"]: line[name] for line in lines}
     assert len(found) == len(lines)
     return found
+
+
+def test_a_stream_that_is_told_to_stop_ends_with_a_checkpoint(
+    topic: Connection, tmp_path: Path
+) -> None:
+    (tmp_path / "spec.yaml").write_text(json.dumps(shop.WRITTEN))
+    (tmp_path / "train.yaml").write_text(SETTINGS.replace("every_steps: 2", "every_steps: 10000"))
+    endless = [word for word in command(topic, tmp_path, "killed") if word != "--until"]
+    endless.remove("latest")
+    process = subprocess.Popen(endless, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    figures, until = tmp_path / "killed" / "metrics.jsonl", time.monotonic() + LIMIT_S
+    while time.monotonic() < until and not (figures.exists() and figures.stat().st_size):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=LIMIT_S)
+    assert (process.returncode, err) == (0, "")
+    step = newest(tmp_path / "killed").step
+    assert 0 < step == max(losses_of(tmp_path / "killed"))
+    assert out.splitlines()[-1].startswith(f"{step:,} steps; checkpoint in")
