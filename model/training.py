@@ -4,10 +4,9 @@ One pass over the stream. After each step the state of reading is advanced by wh
 used, so that a checkpoint has the model and the place in the stream of one moment.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 
@@ -24,13 +23,8 @@ AHEAD = 2
 """Batches of a lane that are made before they are needed."""
 
 
-class Lanes(Protocol):
-    """Where a run's sequences come from."""
-
-    def batches(
-        self, lane: int, choosing: Choosing, start: ReaderState
-    ) -> Iterator[SequenceBatch | None]:
-        """The batches of a lane from a state on; None where there is none for now."""
+Batches = Callable[[int, Choosing, ReaderState], Iterator[SequenceBatch | None]]
+"""The batches of a lane from a state on; None where there is none for now."""
 
 
 @dataclass
@@ -45,7 +39,7 @@ class Run:
     """What a run works with. `most_steps`: after so many it ends, whatever there is left."""
 
     trainer: Trainer
-    lanes: Lanes
+    batches: Batches
     saved: Saved
     report: Report
     stop: Stop = field(default_factory=Stop)
@@ -64,7 +58,7 @@ class Run:
         return self.trainer.step
 
     def _begun(self, lane: int, stack: ExitStack) -> Iterator[SequenceBatch | None]:
-        batches = self.lanes.batches(lane, self.saved.choosing[lane], self.saved.reading)
+        batches = self.batches(lane, self.saved.choosing[lane], self.saved.reading)
         return stack.enter_context(closing(prefetched(batches, AHEAD)))
 
     def _goes_on(self, coming: dict[int, Iterator[SequenceBatch | None]]) -> bool:

@@ -29,7 +29,7 @@ from model.saving import Saved, check
 from model.trainer import Trainer
 from model.training import Run, Stop
 from pipeline.broker.locks import take_lock
-from pipeline.train.options import Training, source_of
+from pipeline.train.options import Training, batches_of
 from schemas.failures import UsageError
 from schemas.spec import Spec
 
@@ -60,10 +60,10 @@ def train_as(what: Training, exchange: Exchange, console: Console) -> int:
             check(found, what.spec, what.config)
             saved.load(found, trainer)
             _say(console, exchange, f"goes on from step {found.step:,} of {found.path}")
-        source = source_of(what.input, what.spec, what.config, lanes)
+        batches = batches_of(what.input, what.spec, what.config, lanes)
         sinks = _sinks(what, trainer.step, console) if exchange.rank == 0 else []
         with Report(sinks, trainer.tokens) as report, _told_to_stop() as stop:
-            return Run(trainer, source, saved, report, stop, what.most_steps).run()
+            return Run(trainer, batches, saved, report, stop, what.most_steps).run()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kafka_client.clients import Connection
 from model.batch import SequenceBatch
@@ -11,6 +12,7 @@ from model.reader.files import SequenceFiles
 from model.reader.state import ReaderState
 from model.reader.topic import SequenceTopic
 from model.sampling.choosing import Choosing
+from model.training import Batches
 from schemas.failures import UsageError
 from schemas.outputs import SEQUENCES
 from schemas.spec import Spec
@@ -39,63 +41,6 @@ class Training:
     metrics_port: int | None = None
 
 
-@dataclass(frozen=True)
-class Folder:
-    """The sequences of a folder that `phia run` wrote."""
-
-    path: Path
-    spec: Spec
-    tokens: int
-    lanes: int
-
-    def batches(
-        self, lane: int, choosing: Choosing, start: ReaderState
-    ) -> Iterator[SequenceBatch | None]:
-        """The batches of a lane."""
-        return iter(
-            SequenceFiles(
-                self.path,
-                self.spec,
-                tokens=self.tokens,
-                lane=lane,
-                lanes=self.lanes,
-                choose=choosing,
-                start=start,
-            )
-        )
-
-
-@dataclass(frozen=True)
-class Topic:
-    """The sequences of a topic, for ever or up to its present end."""
-
-    connection: Connection
-    spec: Spec
-    tokens: int
-    lanes: int
-    until_latest: bool
-    skip_lost: bool
-
-    def batches(
-        self, lane: int, choosing: Choosing, start: ReaderState
-    ) -> Iterator[SequenceBatch | None]:
-        """The batches of a lane, None now and then where nothing comes."""
-        return iter(self._dataset(lane, choosing, start))
-
-    def _dataset(self, lane: int, choosing: Choosing, start: ReaderState) -> SequenceTopic:
-        return SequenceTopic(
-            self.connection,
-            self.spec,
-            tokens=self.tokens,
-            lane=lane,
-            lanes=self.lanes,
-            choose=choosing,
-            start=start,
-            until_latest=self.until_latest,
-            skip_lost=self.skip_lost,
-        )
-
-
 def input_of(read: str, until: str | None, skip_lost: bool, security: Mapping[str, str]) -> Input:
     """What --input, --until and --skip-lost say. Raises UsageError."""
     if read.startswith("kafka:"):
@@ -104,18 +49,34 @@ def input_of(read: str, until: str | None, skip_lost: bool, security: Mapping[st
         return Input(_connection(read, security), until == "latest", skip_lost)
     if until is not None or skip_lost:
         raise UsageError("--until and --skip-lost are for Kafka; a folder is read as it is")
-    if not (Path(read) / SEQUENCES).is_dir():
-        wanted = f"a folder of phia run, with {SEQUENCES}/ in it, or kafka://HOST:PORT/TOPIC"
-        raise UsageError(f"--input={read}: must be {wanted}")
-    return Input(Path(read))
+    return Input(_folder(read))
 
 
-def source_of(read: Input, spec: Spec, config: TrainConfig, lanes: int) -> Folder | Topic:
+def batches_of(read: Input, spec: Spec, config: TrainConfig, lanes: int) -> Batches:
     """The lanes of an input, each with its part of the tokens of a step."""
     tokens = max(config.batch_tokens // lanes, 1)
-    if isinstance(read.where, Path):
-        return Folder(read.where, spec, tokens, lanes)
-    return Topic(read.where, spec, tokens, lanes, read.until_latest, read.skip_lost)
+
+    def batches(
+        lane: int, choosing: Choosing, start: ReaderState
+    ) -> Iterator[SequenceBatch | None]:
+        how: dict[str, Any] = {"tokens": tokens, "lane": lane, "lanes": lanes}
+        how |= {"choose": choosing, "start": start}
+        if isinstance(read.where, Path):
+            return iter(SequenceFiles(read.where, spec, **how))
+        how |= {"until_latest": read.until_latest, "skip_lost": read.skip_lost}
+        return iter(SequenceTopic(read.where, spec, **how))
+
+    return batches
+
+
+def _folder(read: str) -> Path:
+    """The folder of a run, of which `sequences/` may be named as well."""
+    folder = Path(read).resolve()
+    for each in (folder, folder.parent):
+        if (each / SEQUENCES).is_dir() and folder in (each, each / SEQUENCES):
+            return each
+    wanted = f"a folder of phia run, with {SEQUENCES}/ in it, or kafka://HOST:PORT/TOPIC"
+    raise UsageError(f"--input={read}: must be {wanted}")
 
 
 def _connection(read: str, security: Mapping[str, str]) -> Connection:

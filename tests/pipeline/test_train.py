@@ -18,7 +18,7 @@ from model.checkpoint import Checkpoint, CheckpointError, Checkpoints
 from model.config import TrainConfig
 from model.exchange import Exchange
 from pipeline.train.command import train_as
-from pipeline.train.options import Input, Training
+from pipeline.train.options import Input, Training, input_of
 from schemas.failures import UsageError
 from tests.model import shop
 from tests.model.processes import in_group, together
@@ -176,3 +176,10 @@ def test_a_device_that_is_not_there_is_refused(
     what = training(sequences, tmp_path)
     with pytest.raises(UsageError, match=error):
         trained(replace(what, device=device))
+
+
+def test_the_folder_of_sequences_may_be_named_itself(sequences: Path) -> None:
+    for name in (sequences, sequences / "sequences", f"{sequences}/sequences/"):
+        assert input_of(str(name), None, False, {}) == Input(sequences.resolve())
+    with pytest.raises(UsageError, match="must be a folder of phia run"):
+        input_of(str(sequences.parent), None, False, {})
