@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from model.batch import SequenceBatch
 from model.config import TrainConfig
@@ -67,6 +68,26 @@ def test_a_step_is_scored_before_it_is_learned(batches: list[SequenceBatch]) -> 
         found.append(figures(made))
     assert found[2] != found[3]
     assert found[2]["retrieval/coverage/candidates=full"] == 1
+
+
+@pytest.mark.parametrize("targets", ["all", "session"])
+def test_the_loss_is_the_mean_over_targets(batches: list[SequenceBatch], targets: str) -> None:
+    still = {"rate": 1e-9, "table_rate": 1e-9}
+    made = trainer(optimizer=still, targets=targets, tasks=["ranking"])
+    batch = batches[0]
+    lookup = made.tables.fetch(batch, batch.id_T[:0])
+    ranking = made.model.ranking
+    assert ranking is not None
+    ranked = ranking(batch, lookup, made.model.embedding)
+    kept = torch.ones_like(ranked.is_new_N) if targets == "all" else ranked.is_new_N
+    losses = binary_cross_entropy_with_logits(
+        ranked.logits_NA[kept], ranked.is_done_NA[kept].float()
+    )
+    (expected,) = torch.autograd.grad(losses, ranking.head.logits.bias)
+    made.learn([batch])
+    assert ranking.head.logits.bias.grad is not None
+    assert torch.allclose(ranking.head.logits.bias.grad, expected, rtol=1e-4)
+    assert figures(made)["loss/mean/task=ranking"] == pytest.approx(losses.item(), rel=1e-5)
 
 
 def test_a_step_without_sequences_changes_nothing_but_its_number() -> None:
