@@ -21,6 +21,9 @@ from model.scores import RankingScores, RetrievalScores, Scores
 from model.tables import Lookup, Tables
 from schemas.spec import Spec
 
+TABLES = ("position_HP", "time_HC", "idle_C", "age_C", "heat_HC")
+"""Parameters of which a target moves a few entries only."""
+
 BALANCE = 0.01
 """Weight of the experts' balance loss, as in Switch Transformers."""
 
@@ -104,14 +107,15 @@ class Trainer:
         return (losses / counts.clamp(min=1)).sum()
 
     def _groups(self) -> list[dict[str, Any]]:
-        """The parameters with their rates: a bias by freshness is a table, and learned as one."""
-        bias = None if self.model.retrieval is None else self.model.retrieval.bias
-        small = [] if bias is None else list(bias.parameters())
-        dense = [p for p in self.model.parameters() if all(p is not other for other in small)]
-        rates = self.config.optimizer
+        """The parameters with their rates: biases by bucket are tables, and learned as such."""
+        named, rates = list(self.model.named_parameters()), self.config.optimizer
+        is_table = [name.rpartition(".")[2] in TABLES for name, _ in named]
         return [
-            {"params": dense, "full_rate": rates.rate},
-            {"params": small, "full_rate": rates.table_rate},
+            {
+                "params": [p for (_, p), table in zip(named, is_table, strict=True) if table == of],
+                "full_rate": rates.table_rate if of else rates.rate,
+            }
+            for of in (False, True)
         ]
 
     def _sum_gradients(self) -> None:
