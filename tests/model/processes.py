@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-PATIENCE = timedelta(seconds=60)
+PATIENCE = timedelta(seconds=300)
 """For the others, should one of them have failed."""
 
 
 def together(world: int, work: Callable[[int, Path], None], folder: Path) -> None:
     """Runs `work(rank, folder)` in `world` processes. An error in any of them is raised."""
     context = multiprocessing.get_context("forkserver")  # imports torch once for all
-    context.set_forkserver_preload(["torch", work.__module__])
+    context.set_forkserver_preload(["torch", getattr(work, "func", work).__module__])
     with ProcessPoolExecutor(world, context, torch.set_num_threads, (1,)) as pool:
         for done in [pool.submit(work, rank, folder) for rank in range(world)]:
             done.result()

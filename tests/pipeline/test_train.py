@@ -58,14 +58,14 @@ def newest(checkpoint: Path) -> Checkpoint:
 
 
 def assert_close(found: list[dict[str, float]], expected: list[dict[str, float]]) -> None:
-    """The same but for rounding, which Adam makes larger from step to step: losses to 1e-4.
+    """The same but for rounding, which Adam makes larger from step to step: losses to 1e-3.
     Figures of memory depend on the processes, and a rank may change places with its neighbour."""
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
         assert one.keys() == other.keys()
         for name, value in one.items():
             if name.startswith("loss/"):
-                assert math.isclose(value, other[name], rel_tol=1e-4, abs_tol=1e-6), name
+                assert math.isclose(value, other[name], rel_tol=1e-3, abs_tol=1e-6), name
             elif not name.startswith("vocabulary/bytes"):
                 assert math.isclose(value, other[name], rel_tol=0.02, abs_tol=0.02), name
 
@@ -122,6 +122,7 @@ def with_processes(world: int, what: Training, folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("worlds", [(2, 4), (4, 1), (1, 2)])
 def test_the_number_of_processes_changes_nothing_but_rounding(
     sequences: Path, undisturbed: Path, tmp_path: Path, worlds: tuple[int, int]
