@@ -24,6 +24,10 @@ from schemas.spec import Spec
 TABLES = ("position_HP", "time_HC", "idle_C", "age_C", "heat_HC")
 """Parameters of which a target moves a few entries only."""
 
+TABLE_EPS = 1e-5
+"""Of AdamW for them. Where all contents stand in one bucket, its gradient is rounding alone, which a
+smaller eps would make a whole step of, and another one on another number of processes."""
+
 BALANCE = 0.01
 """Weight of the experts' balance loss, as in Switch Transformers."""
 
@@ -114,6 +118,7 @@ class Trainer:
             {
                 "params": [p for (_, p), table in zip(named, is_table, strict=True) if table == of],
                 "full_rate": rates.table_rate if of else rates.rate,
+                "eps": TABLE_EPS if of else rates.eps,
             }
             for of in (False, True)
         ]
