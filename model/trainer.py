@@ -25,8 +25,8 @@ TABLES = ("position_HP", "time_HC", "idle_C", "age_C", "heat_HC")
 """Parameters of which a target moves a few entries only."""
 
 TABLE_EPS = 1e-5
-"""Of AdamW for them. Where all contents stand in one bucket, its gradient is rounding alone, which a
-smaller eps would make a whole step of, and another one on another number of processes."""
+"""Of AdamW for them. Where all contents stand in one bucket, its gradient is rounding alone. A
+smaller eps would make a whole step of it, and another one on another number of processes."""
 
 BALANCE = 0.01
 """Weight of the experts' balance loss, as in Switch Transformers."""
