@@ -33,10 +33,12 @@ def next_due(rows: pa.Table, spec: Spec) -> int:
     if not rows.num_rows:
         return NEVER
     wait = spec.session.gap if spec.session.max_contents is None else spec.attribution
-    hasty = pc.or_(rows["erase"], rows["end"])
-    first = pc.min(rows["time"]).as_py() + wait
-    soon = pc.min(rows["time"].filter(hasty)).as_py()
-    return int(first) if soon is None else min(int(first), int(soon) + spec.attribution)
+    parts = (
+        (rows["time"], wait),
+        (rows["time"].filter(rows["erase"]), 0),
+        (rows["time"].filter(rows["end"]), spec.attribution),
+    )
+    return min(int(pc.min(times).as_py()) + after for times, after in parts if len(times))
 
 
 def left_over(seen: Observed, engaged: Engaged, spec: Spec) -> pa.Table:

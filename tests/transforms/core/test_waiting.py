@@ -42,6 +42,12 @@ def test_s13_an_erasure_makes_its_user_due_at_once() -> None:
     assert seen(10, at(0, i=1), x=erased(10)) == [0, 10]
 
 
+def test_s13_an_erasure_is_due_at_its_time_whatever_the_attribution() -> None:
+    spec = machine(attribution="300ms").spec
+    assert next_due(rows(spec, x=erased(10)), spec) == T + 10
+    assert next_due(rows(spec, at(0, a="OUT"), x=erased(500)), spec) == T + 300
+
+
 @pytest.mark.parametrize(
     "changes", [{"session": {"gap": "1000ms", "max_contents": 1}}, {"attribution": "1000ms"}]
 )
