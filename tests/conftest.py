@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 from kafka_client.clients import Connection
 from kafka_client.topics import create_topics
 
-# The same examples on every run, and no example fails for being slow on a busy machine.
+# The same examples on every run, and no example fails for being slow on a busy machine. Hypothesis
+# also tries constants of the modules imported so far, so that a test's examples would depend on
+# which other tests run: not so here.
 settings.register_profile("phia", deadline=None, derandomize=True)
 settings.load_profile("phia")
+providers.__dict__["_get_local_constants"] = providers.__dict__["Constants"]
 torch.set_num_threads(1)  # tests run beside others, and on one thread sums have one order
 
 NewTopic = Callable[..., str]
