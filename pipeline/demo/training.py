@@ -36,8 +36,8 @@ CONFIG = TrainConfig.model_validate(
             "value_width": 16,
             "positions": 128,
         },
-        "retrieval": {"negatives": 256},
-        "optimizer": {"rate": 3e-3, "table_rate": 3e-2},
+        "retrieval": {"negatives": 256, "temperature": 0.5},
+        "optimizer": {"rate": 3e-3, "table_rate": 1e-2},
         "evaluation": {"window_steps": 20},
         "checkpoint": {"every_steps": 100},
     }
