@@ -1,6 +1,6 @@
 """The contents that a target is told from: the same for all of a step, on all processes.
 
-They are drawn by a hash of the step, so that a step that is repeated draws the same.
+They are drawn by a hash of the step's key, so that a step that is repeated draws the same.
 """
 
 import torch
@@ -21,16 +21,15 @@ def other_contents(
     catalogue: Catalogue,
     spec: Spec,
     config: TrainConfig,
-    step: int,
+    key: int,
     exchange: Exchange,
 ) -> Tensor:
-    """Ids of contents, without repeats: int64 [S].
+    """Ids of contents, drawn by a key without repeats: int64 [S].
 
     Either drawn evenly from the catalogue, or targets of the step's own batches, of which the
     popular ones stand for themselves once.
     """
     wanted = config.retrieval.negatives if "retrieval" in config.tasks_for(spec) else 0
-    key = config.seed + 1_000_003 * step
     if config.retrieval.source == "catalogue" or not wanted:
         drawn_S: Tensor = torch.unique(catalogue.sample(key_of(key), wanted))
         return drawn_S

@@ -73,7 +73,8 @@ class Saved:
         if rank == 0:
             yield "dense", Part(_dense(trainer))
             yield "figures", Part(figures)
-            yield "catalogue", Part(trainer.tables.catalogue.state())
+            tables = trainer.tables
+            yield "catalogue", Part(tables.catalogue.state(), {"now_ms": tables.now_ms})
         for number, (name, table) in enumerate(trainer.tables.all()):
             yield f"table-{number:03d}-{rank:04d}", Part(table.state(), {"name": name})
         choosing = {str(lane): each.state() for lane, each in self.choosing.items()}
@@ -85,7 +86,9 @@ def load_model(checkpoint: Checkpoint, trainer: Trainer) -> None:
     """Takes over weights, tables, optimisers and figures. Raises CheckpointError."""
     _load_dense(trainer, checkpoint.part("dense").tensors)
     trainer.windows.load(checkpoint.part("figures").tensors)
-    trainer.tables.catalogue.load(dict(checkpoint.part("catalogue").tensors))
+    catalogue = checkpoint.part("catalogue")
+    trainer.tables.catalogue.load(dict(catalogue.tensors))
+    trainer.tables.now_ms = catalogue.facts["now_ms"]
     for number, (_, table) in enumerate(trainer.tables.all()):
         names = checkpoint.names(f"table-{number:03d}-")
         table.load(dict(checkpoint.part(name).tensors) for name in names)

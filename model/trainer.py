@@ -68,7 +68,7 @@ class Trainer:
         """
         batch = SequenceBatch.joined(batches).to(self.device)
         others_S = other_contents(
-            batch, self.tables.catalogue, self.spec, self.config, self.step, self.exchange
+            batch, self.tables.catalogue, self.spec, self.config, self._seed, self.exchange
         )
         lookup = self.tables.fetch(batch, others_S)
         self.optimizer.zero_grad(set_to_none=True)
@@ -85,10 +85,14 @@ class Trainer:
         """The figures since the report before, and over all steps; the same on all processes."""
         return {**self.windows.report(), **self.tables.figures()}
 
+    @property
+    def _seed(self) -> int:
+        """What the draws of this step are hashed from; no two steps have the same."""
+        return self.config.seed + 1_000_003 * self.step
+
     def _loss(self, batch: SequenceBatch, lookup: Lookup) -> Tensor:
         """This process's part of the mean loss over all targets."""
         new_only = self.config.targets == "session"
-        seed = self.config.seed + 1_000_003 * self.step
         sums, balances = {}, torch.zeros((), device=self.device)
         for name, task in self.model.tasks():
             self.model.eval()
@@ -96,7 +100,7 @@ class Trainer:
                 with torch.no_grad():
                     self.scores[name].add(task(batch, lookup, self.model.embedding), batch, lookup)
             self.model.train()
-            said = task(batch, lookup, self.model.embedding, seed)
+            said = task(batch, lookup, self.model.embedding, self._seed)
             if not self.config.model.dropout:
                 self.scores[name].add(said, batch, lookup)
             sums[name] = said.loss(lookup, new_only)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from model import saving
 from model.checkpoint import Checkpoint, CheckpointError, Checkpoints
 from model.config import TrainConfig
 from model.exchange import Exchange
@@ -184,3 +185,10 @@ def test_the_folder_of_sequences_may_be_named_itself(sequences: Path) -> None:
         assert input_of(str(name), None, False, {}) == Input(sequences.resolve())
     with pytest.raises(UsageError, match="must be a folder of phia run"):
         input_of(str(sequences.parent), None, False, {})
+
+
+def test_time_does_not_go_back_over_a_stop(sequences: Path, tmp_path: Path) -> None:
+    what = training(sequences, tmp_path, 3)
+    trained(what)
+    found = saving.trained(tmp_path, shop.SPEC)
+    assert found.tables.now_ms == int(found.tables.content.state()["last_seen"].max()) > 0
