@@ -1,5 +1,6 @@
 """Sequences, messages and a broker made by hand."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from kafka import TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 
 from model.batch import SequenceBatch
+from model.reader.state import ReaderState
+from model.reader.topic import SequenceTopic
 from schemas.codec import encode_batch
 from schemas.fingerprint import fingerprint
 from schemas.ids import bucket_of
@@ -195,3 +198,25 @@ def plain(batch: SequenceBatch) -> Plain:
     columns = (batch.type_T.tolist(), batch.id_T.tolist(), batch.time_T.tolist())
     tokens = list(zip(*columns, strict=True))
     return list(batch.sequence_ids), tokens, batch.offsets_B1.tolist()
+
+
+WINDOW = 50
+"""The replay window of `topic_of`, ms."""
+
+
+def topic_of(budget: int, start: ReaderState | None = None, **more: Any) -> SequenceTopic:
+    more = {"until_latest": True, "replay_window": WINDOW, **more}
+    return SequenceTopic(URL, SPEC, tokens=budget, start=start, **more)
+
+
+def read(topic: SequenceTopic) -> list[SequenceBatch]:
+    return [batch for batch in topic if batch is not None]
+
+
+def kept(state: ReaderState) -> ReaderState:
+    """The state as it is after it was saved and loaded."""
+    return ReaderState.of(json.loads(json.dumps(state.to_json())), state.to_tensors())
+
+
+def names(batches: list[SequenceBatch]) -> list[str]:
+    return [name for batch in batches for name in batch.sequence_ids]
