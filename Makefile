@@ -1,4 +1,5 @@
-# make setup: .venv with everything; make demo: see it work, in out/demo/; make test: every check.
+# make setup: .venv with everything; make demo: see it work, in out/demo/; make test: every check;
+# make chaos: faults on real processes, results in out/chaos/ (some twenty minutes).
 
 # The first Python that is new enough; the environment's own is used after that.
 PYTHON := $(firstword $(foreach p,python3.11 python3,$(shell $(p) -c \
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --retries 5 --timeout 60
 READY := $(VENV)/ready
 
-.PHONY: setup demo test clean
+.PHONY: setup demo test chaos clean
 
 setup: $(READY)
 
@@ -28,6 +29,9 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q
+
+chaos: setup
+	$(BIN)/python -m chaos
 
 clean:
 	rm -rf out build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

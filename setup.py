@@ -23,6 +23,7 @@ TRAINER = [
     "tensorboard",
 ]
 TEST = [
+    "psutil",
     "pytest>=8",
     "pytest-timeout",
     "hypothesis",
@@ -30,6 +31,8 @@ TEST = [
     "ruff",
     "mypy",
     "types-jsonschema",
+    "types-protobuf",
+    "types-psutil",
 ]
 
 setup(

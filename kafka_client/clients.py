@@ -1,22 +1,17 @@
 """Kafka clients with the settings that this pipeline needs, and errors that say what is wrong."""
 
 import logging
-import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import kafka
-from kafka.errors import (
-    KafkaConnectionError,
-    KafkaError,
-    KafkaTimeoutError,
-    NodeNotReadyError,
-)
+from kafka.errors import KafkaError
 
-from kafka_client.security import checked_security, without_secrets
+from kafka_client.reasons import Reasons, reason_of
+from kafka_client.secrets import Secret
+from kafka_client.security import SECRETS, checked_security, client_options, without_secrets
 from kafka_client.url import split_url
 from schemas.failures import Failure
 
@@ -29,13 +24,8 @@ FETCH_BYTES = 4 * 1024 * 1024
 # 1 MB limit: kafka-python fails where the broker makes it split a batch.
 BATCH_BYTES = 512 * 1024
 
-_BACKOFF = re.compile(r" \(backoff [\d.]+ secs\)$")
-_NUMBERED = re.compile(r"\b(\d+) E[A-Z]{3,}\b")
-# Errors of kafka-python that tell only that, not why, nothing came back.
-_SILENT = (KafkaTimeoutError, KafkaConnectionError, NodeNotReadyError)
-# The broker's reason is lost in kafka-python where it arrives together with the end of the stream.
-_HUNG_UP = " by the broker: check security_protocol, and the user and password if it asks for them"
-_REFUSALS = ("Authentication", "Handshake", "Sasl", "SSL", "Authorization")
+# At DEBUG these log the bytes that are sent, the password of SASL PLAIN among them.
+_TELL_BYTES = ("kafka.protocol.parser", "kafka.net.connection")
 
 Client = TypeVar("Client", kafka.KafkaConsumer, kafka.KafkaProducer, kafka.KafkaAdminClient)
 
@@ -49,12 +39,18 @@ class Connection:
     """Where a Kafka cluster is and how to prove who we are; safe to print and to pickle.
 
     `bootstrap` is "HOST:PORT[,HOST:PORT…]"; `security` has kafka-python's options by name
-    (`security_protocol`, `ssl_…`, `sasl_…`); `topic` is the one the URL named, if any.
+    (`security_protocol`, `ssl_…`, `sasl_…`), as `checked_security` gives them: secrets by
+    reference; `topic` is the one the URL named, if any. ValueError for a secret in clear.
     """
 
     bootstrap: str
     security: Mapping[str, Any] = field(default_factory=dict, repr=False)
     topic: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in SECRETS:
+            if not isinstance(self.security.get(name), Secret | None):
+                raise ValueError(f"{name} must be given as a Secret")
 
     @classmethod
     def from_url(cls, url: str, security: Mapping[str, Any] | None = None) -> "Connection":
@@ -109,19 +105,17 @@ def admin(connection: Connection) -> kafka.KafkaAdminClient:
 
 
 @contextmanager
-def explained(connection: Connection, doing: str) -> Iterator[None]:
+def explained(connection: Connection, doing: str, acl: str = "Describe") -> Iterator[None]:
     """Turn kafka-python's errors into KafkaUnavailable: what we were `doing`, where, and why.
 
-    kafka-python says why only in its log, so that is listened to meanwhile.
+    `acl` is the operation on a topic that must be allowed for it.
     """
-    with _Reasons() as reasons:
+    with Reasons() as reasons:
         try:
             yield
         except (KafkaError, OSError) as error:
-            reason = reasons.last if isinstance(error, _SILENT) else ""
-            if "socket disconnected" in reason:
-                reason += _HUNG_UP
-            text = f"{doing} at {connection.bootstrap}: {reason or error}"
+            reason = reason_of(error, reasons.last, connection.security, acl)
+            text = f"{doing} at {connection.bootstrap}: {reason}"
             line = " ".join(without_secrets(text, connection.security).split())
             raise KafkaUnavailable(line) from error
 
@@ -129,6 +123,7 @@ def explained(connection: Connection, doing: str) -> Iterator[None]:
 def _connected(
     make: Callable[..., Client], connection: Connection, settings: Mapping[str, Any]
 ) -> Client:
+    security = _client_options(connection)
     network: list[Any] = []
 
     def remembered(**configuration: Any) -> Any:
@@ -142,7 +137,7 @@ def _connected(
                     "bootstrap_servers": connection.bootstrap.split(","),
                     "bootstrap_timeout_ms": BOOTSTRAP_MS,
                     "reconnect_backoff_max_ms": 500,
-                    **connection.security,
+                    **security,
                     **settings,
                     "kafka_client": remembered,
                 }
@@ -155,27 +150,16 @@ def _connected(
         raise
 
 
-class _Reasons(logging.Handler):
-    """Listens to kafka-python's network log for the most telling reason of a failure."""
+def _client_options(connection: Connection) -> dict[str, Any]:
+    for name in _TELL_BYTES:
+        logging.getLogger(name).addFilter(_above_debug)
+    try:
+        return client_options(connection.security)
+    except ValueError as error:
+        raise KafkaUnavailable(
+            f"cannot connect to Kafka at {connection.bootstrap}: {error}"
+        ) from None
 
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.last = ""
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep what follows "failed:", unless a refusal by the broker is known already.
-
-        A refused client is often cut off without a word at its next attempts.
-        """
-        _, failed, reason = record.getMessage().partition("failed: ")
-        reason = _NUMBERED.sub(lambda match: os.strerror(int(match[1])), _BACKOFF.sub("", reason))
-        known = any(sign in self.last for sign in _REFUSALS)
-        if failed and "Unable to bootstrap" not in reason and not known:
-            self.last = reason
-
-    def __enter__(self) -> "_Reasons":
-        logging.getLogger("kafka.net").addHandler(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger("kafka.net").removeHandler(self)
+def _above_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG

@@ -10,7 +10,12 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import kafka
-from kafka.errors import NoError, TopicAlreadyExistsError, for_code
+from kafka.errors import (
+    NoError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 from kafka.protocol.consumer import IsolationLevel, OffsetSpec
 
 from kafka_client.clients import Connection, KafkaUnavailable, admin, explained
@@ -33,7 +38,7 @@ def create_topics(
 
     `settings` are Kafka's topic settings. What exists is left as it is. Returns the names created.
     """
-    with _administrator(connection, "cannot create topics") as client:
+    with _administrator(connection, "cannot create topics", "Create") as client:
         created = [
             name for name, count in topics.items() if _create(client, name, count, settings or {})
         ]
@@ -41,10 +46,14 @@ def create_topics(
     return tuple(created)
 
 
-def partitions_of(connection: Connection, topic: str) -> tuple[int, ...]:
-    """The numbers of the topic's partitions, ascending."""
-    with _administrator(connection, f"cannot look up topic {topic!r}") as client:
-        return _partitions(client, topic)
+def partitions_of(connection: Connection, topic: str, acl: str = "Describe") -> tuple[int, ...]:
+    """The numbers of the topic's partitions, ascending.
+
+    `acl` is what will be done with it, Read or Write: refused here where the broker says that it
+    is not allowed.
+    """
+    with _administrator(connection, f"cannot look up topic {topic!r}", acl) as client:
+        return _partitions(client, topic, acl)
 
 
 def beginning_offsets(connection: Connection, topic: str) -> dict[int, int]:
@@ -79,6 +88,8 @@ def _create(
         {name: {"num_partitions": count, "configs": dict(settings)}}, raise_errors=False
     )["topics"]
     error = for_code(result["error_code"])
+    if error is TopicAuthorizationFailedError:
+        raise error(name)
     if error is NoError or error is TopicAlreadyExistsError:
         return error is NoError
     reason = result["error_message"] or error.__name__
@@ -89,10 +100,16 @@ def _where(client: kafka.KafkaAdminClient) -> str:
     return ",".join(client.config["bootstrap_servers"])
 
 
-def _partitions(client: kafka.KafkaAdminClient, topic: str) -> tuple[int, ...]:
+def _partitions(
+    client: kafka.KafkaAdminClient, topic: str, acl: str = "Describe"
+) -> tuple[int, ...]:
     (described,) = client.describe_topics([topic])
-    if described["error_code"]:
-        reason = for_code(described["error_code"]).__name__
+    allowed = described["authorized_operations"]  # none from a broker that does not say
+    error = for_code(described["error_code"])
+    if error is TopicAuthorizationFailedError or (allowed and acl.upper() not in allowed):
+        raise TopicAuthorizationFailedError(topic)
+    if error is not NoError:
+        reason = error.__name__
         if reason == "UnknownTopicOrPartitionError":
             reason = f"it does not exist; there are: {_known(client)}"
         raise KafkaUnavailable(f"topic {topic!r} at {_where(client)}: {reason}")
@@ -118,6 +135,8 @@ def _offsets(connection: Connection, topic: str, wanted: Any) -> dict[int, int]:
 
 
 @contextmanager
-def _administrator(connection: Connection, doing: str) -> Iterator[kafka.KafkaAdminClient]:
-    with closing(admin(connection)) as client, explained(connection, doing):
+def _administrator(
+    connection: Connection, doing: str, acl: str = "Describe"
+) -> Iterator[kafka.KafkaAdminClient]:
+    with closing(admin(connection)) as client, explained(connection, doing, acl):
         yield client

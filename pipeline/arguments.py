@@ -14,13 +14,23 @@ Until = Annotated[str | None, Option(help="latest: stop at the topics' present e
 Replace = Annotated[bool, Option(help="Replace what a run wrote before.")]
 Start = Annotated[str, Option(help="Kafka: earliest, latest, committed, or a time (ISO 8601).")]
 Group = Annotated[str | None, Option(help="Kafka: the group to commit offsets for, to see lag.")]
+Backfill = Annotated[Path | None, Option(help="Kafka streams: files of what was before, too.")]
 Readers = Annotated[int, Option(min=1, help="Kafka streams: readers side by side.")]
 Shards = Annotated[int | None, Option(min=1, help="Shards of users; fixed while a job lives.")]
 Interval = Annotated[str | None, Option(help="Event time between firings of a stream, as in 10s.")]
-Security = Annotated[list[str] | None, Option(help="KEY=VALUE: a security option of kafka-python.")]
+HandBack = Annotated[
+    str | None, Option(help="Kafka streams: how often a reader hands back to the engine; 1s.")
+]
+Security = Annotated[
+    list[str] | None, Option(help="KEY=VALUE: a security option; a secret as env:NAME, file:PATH.")
+]
 SecurityFile = Annotated[Path | None, Option(help="A file of such KEY=VALUE lines, for secrets.")]
-MetricsFile = Annotated[Path | None, Option(help="Write metrics as Prometheus text at the end.")]
-MetricsPort = Annotated[int | None, Option(help="Serve metrics at this port while the run lasts.")]
+MetricsFile = Annotated[Path | None, Option(help="Keep metrics there as Prometheus text.")]
+MetricsPort = Annotated[int | None, Option(help="Serve metrics at this port while it lasts.")]
+Against = Annotated[
+    Path | None,
+    Option(metavar="SPEC", help="Say whether a job of the spec can go on with this one's state."),
+]
 
 Sequences = Annotated[
     str, Option("--input", help="A folder that phia run wrote, or kafka://HOST:PORT[,…]/TOPIC.")

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from schemas.durations import written
+from schemas.failures import UsageError
 from schemas.fingerprint import fingerprint
+from schemas.layout import WAY_OUT, gains, layout_of, refusals
 from schemas.spec import Source, Spec
 
 
@@ -25,6 +27,18 @@ def described(spec: Spec) -> Iterator[str]:
     if spec.sampling:
         tokens, seed = spec.sampling.tokens, spec.sampling.seed
         yield f"  sampling: about {tokens:,} tokens a session, seed {seed}"
+
+
+def compared(spec: Spec, old: Spec) -> Iterator[str]:
+    """What a job of a spec gains that goes on with the state of one of an old spec. Raises
+    UsageError, in one line that names all that changed, where the state can't be kept."""
+    was, now = layout_of(old, 0), layout_of(spec, 0)
+    changed = refusals(was, now)
+    if changed:
+        raise UsageError(f"{spec.name}: state can't be kept: {'; '.join(changed)}; {WAY_OUT}")
+    more = ", ".join(gains(was, now)) or "nothing"
+    yield f"{spec.name}: state can be kept; gains {more}"
+    yield f"  fingerprint {fingerprint(old)} → {fingerprint(spec)}"
 
 
 def _observes(source: Source) -> str:

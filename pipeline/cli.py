@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pipeline import arguments
 from pipeline.failures import told
+from pipeline.flink.commands import app as flink
 from schemas.load import json_schema, load_spec
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(flink, name="flink")
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
@@ -44,9 +46,11 @@ def run(
     replace: arguments.Replace = False,
     start: arguments.Start = "earliest",
     group: arguments.Group = None,
+    backfill: arguments.Backfill = None,
     readers: arguments.Readers = 1,
     shards: arguments.Shards = None,
     interval: arguments.Interval = None,
+    hand_back: arguments.HandBack = None,
     kafka: arguments.Security = None,
     kafka_file: arguments.SecurityFile = None,
     metrics_file: arguments.MetricsFile = None,
@@ -67,6 +71,8 @@ def run(
         interval,
         security_options(kafka or [], kafka_file),
         context.args,
+        backfill=backfill,
+        hand_back=hand_back,
         group=group,
         readers=readers,
         shards=shards,
@@ -80,11 +86,9 @@ def run(
 
 
 def _summarise(counts: dict[str, int]) -> None:
-    rejected = sum(n for name, n in counts.items() if name.startswith("rejected."))
-    numbers = {"records": counts.get("records", 0), "rejected": rejected}
-    numbers |= {name: counts.get(name, 0) for name in ("late", "copies", "sessions", "sequences")}
-    numbers |= {name: counts.get(name, 0) for name in ("raw_tokens", "tokens")}
-    line = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in numbers.items())
+    names = ("records", "rejected", "late", "copies", "sessions", "sequences")
+    shown = {name.replace("_", " "): counts[name] for name in (*names, "raw_tokens", "tokens")}
+    line = ", ".join(f"{name} {count:,}" for name, count in shown.items())
     typer.echo(line)
 
 
@@ -129,16 +133,18 @@ def check(
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON Schema of specs instead.")
     ] = False,
+    against: arguments.Against = None,
 ) -> None:
-    """Check a spec, and say what it would do."""
+    """Check a spec, and say what it would do, or whether it can go on with another's state."""
     import json
 
-    from pipeline.check import described
+    from pipeline.check import compared, described
 
     if schema:
         typer.echo(json.dumps(json_schema(), indent=2))
         return
-    for line in described(load_spec(spec)):
+    checked = load_spec(spec)
+    for line in described(checked) if against is None else compared(checked, load_spec(against)):
         typer.echo(line)
 
 

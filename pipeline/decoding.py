@@ -1,10 +1,9 @@
 """Decoding as the readers do it: plans made once, dictionary texts given once, records counted."""
 
+from collections import deque
 from collections.abc import Iterator
-from functools import cache
 
 import pyarrow as pa
-from apache_beam.metrics import Metrics
 
 from schemas.fetched import Fetched
 from schemas.outputs import DICTIONARY
@@ -14,6 +13,7 @@ from transforms.core.decode.decoded import Decoded, decoded
 from transforms.core.decode.plan import Plan
 from transforms.core.decode.record import Names
 from transforms.core.statistics import as_table, of_decoded
+from transforms.measures import Stopwatch, count, observe
 
 _REMEMBERED = 1_000_000
 
@@ -24,6 +24,7 @@ class Decoding:
     def __init__(self, spec: Spec) -> None:
         self._plans = {name: Plan(spec, name) for name in spec.sources}
         self._given: set[tuple[str, int]] = set()
+        self._took: deque[int] = deque()  # µs of batches that are decoded and not given yet
 
     def columns(self, source: str) -> set[str]:
         """The top-level fields that a source's records are looked at for."""
@@ -32,7 +33,10 @@ class Decoding:
     def decode(self, fetched: Fetched) -> tuple[Decoded, Plan]:
         """One batch, decoded by the plan of its source."""
         plan = self._plans[fetched.source]
-        return decoded(fetched, plan), plan
+        with Stopwatch() as watch:
+            batch = decoded(fetched, plan)
+        self._took.append(watch.us)
+        return batch, plan
 
     def tagged(self, of: tuple[Decoded, Plan]) -> Iterator[Tagged]:
         """What a decoded batch gives to each output, without what is empty."""
@@ -58,14 +62,8 @@ class Decoding:
         return pa.table([kinds, ids, [names[key] for key in new]], schema=DICTIONARY)
 
     def _count(self, batch: Decoded, plan: Plan) -> None:
-        counter(f"records.{plan.name}").inc(batch.rows.num_rows)
-        counter("records").inc(batch.rows.num_rows)
-        counter("filtered").inc(batch.filtered)
-        for reason, count in batch.reasons.items():
-            counter(f"rejected.{reason}").inc(count)
-
-
-@cache
-def counter(name: str) -> Metrics.DelegatingCounter:
-    """The counter of this name in the namespace `phia`."""
-    return Metrics.counter("phia", name)
+        observe("stage_us", self._took.popleft(), "decode")
+        count("records", batch.rows.num_rows, plan.name)
+        count("filtered", batch.filtered, plan.name)
+        for reason, many in batch.reasons.items():
+            count("rejected", many, plan.name, reason)

@@ -1,6 +1,6 @@
 """What `phia run` is asked to do, checked before anything starts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from io import StringIO
@@ -12,6 +12,10 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.runner import create_runner
 
 from kafka_client.clients import Connection
+from kafka_client.secrets import Secret
+from kafka_client.security import SECRETS
+from pipeline.engines import usual_options
+from pipeline.kafka.source import HAND_BACK_S
 from pipeline.kafka.starting import Start
 from schemas.durations import parse_duration
 from schemas.failures import UsageError
@@ -19,12 +23,15 @@ from schemas.spec import Spec
 
 IN_PROCESS = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner", "SwitchingDirectRunner")
 DEFAULT_RUNNER = "--runner=FnApiRunner"
-BOUNDED_SHARDS, STREAM_SHARDS = 8, 256
+BOUNDED_SHARDS, STREAM_SHARDS = 8, 32
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run: a spec, where its records are, where its outputs go, and how Beam is to run it."""
+    """A run: a spec, where its records are, where its outputs go, and how Beam is to run it.
+
+    Of a stream, `folder_in` has files of what happened before it, which are read as well.
+    """
 
     spec: Spec
     folder_in: Path | None
@@ -38,6 +45,7 @@ class Run:
     readers: int = 1
     shards: int = BOUNDED_SHARDS
     interval: int | None = None
+    hand_back: float = HAND_BACK_S
     replace: bool = False
     metrics_file: Path | None = None
     metrics_port: int | None = None
@@ -50,8 +58,10 @@ def run_of(
     until: str | None,
     start: str,
     interval: str | None,
-    security: dict[str, str],
+    security: Mapping[str, str | Secret],
     beam_options: Sequence[str],
+    backfill: Path | None = None,
+    hand_back: str | None = None,
     **more: Any,
 ) -> Run:
     """A run from what the command line says. Raises UsageError."""
@@ -64,17 +74,20 @@ def run_of(
     bounded = kafka_in is None or until == "latest"
     if kafka_in is None and until is not None:
         raise UsageError("--until is for Kafka; files are read to their ends as they are")
+    if backfill is not None and bounded:
+        raise UsageError(f"--backfill={backfill}: is for a stream, to read before what comes")
     more["shards"] = more.get("shards") or (BOUNDED_SHARDS if bounded else STREAM_SHARDS)
     return Run(
         spec,
-        None if kafka_in else _folder(read),
+        _folder("--input", read) if kafka_in is None else _folder("--backfill", backfill),
         kafka_in,
         folder,
         topic,
         bounded,
         beam_of(beam_options, bounded),
         start=_start(start, more.get("group")),
-        interval=None if interval is None else _interval(interval),
+        interval=None if interval is None else _duration("--interval", interval),
+        hand_back=HAND_BACK_S if hand_back is None else _duration("--hand-back", hand_back) / 1000,
         **more,
     )
 
@@ -82,21 +95,33 @@ def run_of(
 def beam_of(given: Sequence[str], bounded: bool) -> PipelineOptions:
     """Beam's options. Raises UsageError for what Beam does not know, and for unbounded input on
     a runner that fires event-time timers wrongly while an unbounded source runs."""
+    _check_secrets(given)
     named = any(option.split("=")[0] == "--runner" for option in given)
-    options = PipelineOptions([*([] if named or not bounded else [DEFAULT_RUNNER]), *given])
+    asked = [*([] if named or not bounded else [DEFAULT_RUNNER]), *given]
+    runner = PipelineOptions(asked).view_as(StandardOptions).runner or ""
+    options = PipelineOptions([*usual_options(runner, bounded), *asked])
     unknown = _unknown(options)
     in_process = _runs_in_process(options) if named or bounded else True
     if not bounded and in_process:
-        runner = options.view_as(StandardOptions).runner or "no runner"
         raise UsageError(
-            f"{runner} can't run unbounded input: name --runner=FlinkRunner or "
+            f"{runner or 'no runner'} can't run unbounded input: name --runner=FlinkRunner or "
             "--runner=PrismRunner, or stop at the present end with --until latest"
         )
     # Portable runners have more options than Beam's own.
     odd = [*_strays(given), *(sorted(unknown) if in_process else [])]
     if odd:
-        raise UsageError(f"{odd[0]}: neither phia nor Beam has this option; see phia run --help")
+        name = odd[0].partition("=")[0]  # the rest may be a secret
+        raise UsageError(f"{name}: neither phia nor Beam has this option; see phia run --help")
     return options
+
+
+def _check_secrets(given: Sequence[str]) -> None:
+    """Beam shows its options, and keeps them in the job graph."""
+    for secret in SECRETS:
+        if any(f"{secret}=" in option for option in given):
+            raise UsageError(
+                f"{secret} is no option of Beam's: give it as --kafka {secret}=env:NAME"
+            )
 
 
 def _unknown(options: PipelineOptions) -> set[str]:
@@ -129,22 +154,22 @@ def _strays(given: Sequence[str]) -> Iterator[str]:
             yield each
 
 
-def _connection(url: str, security: dict[str, str]) -> Connection:
+def _connection(url: str, security: Mapping[str, str | Secret]) -> Connection:
     try:
         return Connection.from_url(url, security)
     except ValueError as error:
         raise UsageError(str(error)) from None
 
 
-def _folder(read: str) -> Path:
-    folder = Path(read)
-    if not folder.is_dir():
-        raise UsageError(f"--input={read}: must be a folder of files, or kafka://HOST:PORT")
-    return folder
+def _folder(option: str, read: str | Path | None) -> Path | None:
+    if read is not None and not Path(read).is_dir():
+        right = "a folder of files" + (", or kafka://HOST:PORT" if option == "--input" else "")
+        raise UsageError(f"{option}={read}: must be {right}")
+    return None if read is None else Path(read)
 
 
 def _outputs(
-    write: Sequence[str], security: dict[str, str]
+    write: Sequence[str], security: Mapping[str, str | Secret]
 ) -> tuple[Path | None, Connection | None]:
     topics = [_connection(url, security) for url in write if url.startswith("kafka:")]
     folders = [Path(path) for path in write if not path.startswith("kafka:")]
@@ -165,11 +190,11 @@ def _start(written: str, group: str | None) -> Start:
     return start
 
 
-def _interval(written: str) -> int:
+def _duration(option: str, written: str) -> int:
     try:
         return max(parse_duration(written), 1)
     except ValueError as error:
-        raise UsageError(f"--interval={written}: {error}") from None
+        raise UsageError(f"{option}={written}: {error}") from None
 
 
 def topics_of(written: Sequence[str]) -> dict[str, int]:

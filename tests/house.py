@@ -19,6 +19,10 @@ ROOMS = {
         *("schemas", "kafka_client", "transforms.core", "transforms", "kernels", "model"),
         "pipeline",
     },
+    "chaos": {
+        *("schemas", "kafka_client", "transforms.core", "transforms", "kernels", "model"),
+        *("pipeline", "chaos"),
+    },
 }
 """Each room, and the rooms that it may import from."""
 
@@ -31,6 +35,7 @@ FOREIGN = {
     "kernels": {"apache_beam", "kafka"},
     "model": {"apache_beam"},
     "pipeline": set[str](),
+    "chaos": set[str](),
 }
 """Packages from outside that a room must not import."""
 

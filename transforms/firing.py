@@ -40,15 +40,16 @@ class Firing:
         """The watermark at which an observation of this time may first complete something."""
         return self._on_grid(time + self.wait + self.horizon)
 
-    def next(self, due: int, now: int, median: int) -> int:
-        """The watermark to fire at after `now`, for what may be complete once `due` is final.
+    def next(self, due: int, now: int, median: int, apart: int = 1) -> int:
+        """The watermark to fire at after `now`, for what may be complete once `due` is final; not
+        sooner than `apart` ms after it.
 
         `median` is that of the times of what waits. On a live stream it lies behind the
         watermark. Where it lies ahead, the job is reading up on the past: it fires half-way there,
         so that days of event time take a few firings and not one every few seconds of them.
         """
         ahead = max(median - now, 0) // 2
-        return self._on_grid(max(due + self.horizon, now + 1, now + ahead))
+        return self._on_grid(max(due + self.horizon, now + max(apart, 1), now + ahead))
 
     def _on_grid(self, watermark: int) -> int:
         return -(-watermark // self.interval) * self.interval

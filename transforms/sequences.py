@@ -13,8 +13,8 @@ from transforms.firing import Firing
 from transforms.sessions import CutSessions
 from transforms.shards import ShardByUser
 
-SHARDS = 256
-"""Far above any parallelism; fixed for the life of a job's state."""
+SHARDS = 32
+"""Above the parallelism, so that all workers have some; fixed for the life of a job's state."""
 
 _READ = ("rejected", "late", "dictionary", "statistics")
 _CUT = ("late", "statistics", "tombstones")
@@ -51,11 +51,11 @@ class Sequences(beam.PTransform):  # type: ignore[misc]
         routed = read | "Route" >> beam.ParDo(Route()).with_outputs(
             *_READ, main=OBSERVATIONS
         ).with_output_types(pa.RecordBatch)
+        cutting = CutSessions(self._spec, self._firing, self._shards)
         cut = (
             routed[OBSERVATIONS]
             | "ShardByUser" >> beam.ParDo(ShardByUser(self._shards))
-            | "CutSessions"
-            >> beam.ParDo(CutSessions(self._spec, self._firing)).with_outputs(*_CUT, main=SEQUENCES)
+            | "CutSessions" >> beam.ParDo(cutting).with_outputs(*_CUT, main=SEQUENCES)
         )
         return {name: self._merged(name, routed, cut) for name in output_schemas(self._spec)}
 

@@ -5,13 +5,13 @@ sessions, in a bag of recent ones and a few cells; the time up to which all was 
 that the timer is set to, so that it is set only when that changes.
 """
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.coders import VarIntCoder
-from apache_beam.metrics import Metrics
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import (
     BagStateSpec,
@@ -22,15 +22,20 @@ from apache_beam.transforms.userstate import (
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import Timestamp
 
+from schemas.layout import layout_of
 from schemas.observations import observation_schema
 from schemas.spec import Spec
 from transforms.coders import RecordBatchCoder, whole
 from transforms.core.archive import CELLS
 from transforms.core.arrays import NEVER, ints
+from transforms.core.growth import check_layout, grown, marked
 from transforms.core.late import late_rows
 from transforms.core.shard import EVER, Fired, Held, Shard
 from transforms.core.statistics import as_table, of_firing, of_late
 from transforms.firing import Firing
+from transforms.measured import tell_firing, tell_state
+from transforms.measures import Stopwatch, count_late
+from transforms.pace import Pace
 
 WAITING = BagStateSpec("waiting", RecordBatchCoder())
 HELD = BagStateSpec("held", RecordBatchCoder())
@@ -48,15 +53,16 @@ Param = beam.DoFn.StateParam
 class CutSessions(beam.DoFn):  # type: ignore[misc]
     """Gives the sequences of completed sessions; late, tombstones and statistics by tag."""
 
-    def __init__(self, spec: Spec, firing: Firing) -> None:
+    def __init__(self, spec: Spec, firing: Firing, shards: int) -> None:
         self._spec = spec
         self._firing = firing
+        self._layout = layout_of(spec, shards)
         self._schema = observation_schema(spec)
         self._columns = self._schema.names
-        self._counters = {
-            name: Metrics.counter("phia", name)
-            for name in ("late", "copies", "sessions", "sequences", "tokens", "raw_tokens")
-        }
+
+    def setup(self) -> None:
+        """Once a worker."""
+        self._pace = Pace()
 
     def process(
         self,
@@ -78,7 +84,7 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
             if late.num_rows:
                 yield from self._late(late)
         if batch.num_rows:
-            waiting.add(batch.select(self._columns))
+            waiting.add(marked(batch.select(self._columns), self._layout))
             first = self._firing.first(int(ints(batch["time"]).min()))
             if (set_to := due.read()) is None or first < set_to:
                 self._set(timer, due, first)
@@ -87,6 +93,7 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
     def fire(
         self,
         timestamp: Any = beam.DoFn.TimestampParam,
+        number: Any = beam.DoFn.KeyParam,
         waiting: Any = Param(WAITING),
         held: Any = Param(HELD),
         recent: Any = Param(RECENT),
@@ -106,25 +113,48 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
         cells = [
             archive_0, archive_1, archive_2, archive_3, archive_4, archive_5, archive_6, archive_7
         ]  # fmt: skip
-        upto = EVER if self._firing.bounded else self._firing.final_at(timestamp.micros // 1000)
-        states = [] if self._firing.bounded else list(held.read())
-        shard = Shard(self._spec, Held.from_batch(states[0]) if states else Held(), recent, cells)
-        rows = pa.Table.from_batches(waiting.read(), self._schema)
+        begun, before = time.monotonic(), self._held(held)
+        upto = self._upto(timestamp.micros // 1000, before)
+        shard = Shard(self._spec, before, recent, cells)
+        with Stopwatch() as watch:
+            rows = self._rows(waiting)
         waiting.clear()
-        fired = yield from shard.fire(rows, upto)
+        fired = yield from watch.items(shard.fire(rows, upto))
+        tell_firing(shard, fired, watch.us)
         yield from self._beside(fired)
         if self._firing.bounded:
             return
+        tell_state(shard, fired)
         held.clear()
-        held.add(shard.held.to_batch())
+        held.add(marked(shard.held.to_batch(), self._layout))
         final.write(upto)
         if fired.next_due == NEVER:
             due.clear()
             return
         if fired.waiting.num_rows:
-            waiting.add(whole(fired.waiting))
-        now = timestamp.micros // 1000
-        self._set(timer, due, self._firing.next(fired.next_due, now, fired.median))
+            waiting.add(marked(whole(fired.waiting), self._layout))
+        self._pace.took(number, time.monotonic() - begun)
+        now, apart = upto + self._firing.horizon, self._pace.apart
+        self._set(timer, due, self._firing.next(fired.next_due, now, fired.median, apart))
+
+    def _held(self, held: Any) -> Held:
+        """What is held; of a job before this one, too. Raises StateRefused."""
+        for batch in () if self._firing.bounded else held.read():
+            check_layout(batch, self._layout)
+            return Held.from_batch(batch)
+        return Held()
+
+    def _rows(self, waiting: Any) -> pa.Table:
+        """The observations that wait; those of a job before this one, too. Raises StateRefused."""
+        chunks = waiting.read()
+        if not self._firing.bounded:
+            chunks = [grown(chunk, self._spec, self._layout) for chunk in chunks]
+        return pa.Table.from_batches(chunks, self._schema)
+
+    def _upto(self, at: int, held: Held) -> int:
+        """Up to when all is final at a timer's time. What was released stays so, whatever a runner
+        fires again, and though a job goes on with a longer horizon."""
+        return EVER if self._firing.bounded else max(self._firing.final_at(at), held.final)
 
     def _set(self, timer: Any, due: Any, at: int) -> None:
         timer.set(Timestamp(micros=at * 1000))
@@ -138,18 +168,13 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
         return rows.filter(pa.array(late)), whole(rows.filter(pa.array(~late)))
 
     def _late(self, rows: pa.Table) -> Iterator[Any]:
-        self._counters["late"].inc(rows.num_rows)
+        count_late(rows, self._spec)
         yield beam.pvalue.TaggedOutput("late", whole(late_rows(rows, self._spec)))
         yield beam.pvalue.TaggedOutput("statistics", whole(as_table(of_late(rows, self._spec))))
 
     def _beside(self, fired: Fired) -> Iterator[Any]:
         """Statistics and tombstones of a firing."""
         tally, tombstones = fired.tally, fired.tombstones
-        self._counters["copies"].inc(int(tally.opened.copies.sum()))
-        self._counters["sessions"].inc(len(tally.completed.end))
-        self._counters["sequences"].inc(len(tally.drawn.end))
-        self._counters["tokens"].inc(int(tally.held.tokens.sum()))
-        self._counters["raw_tokens"].inc(int(tally.drawn.raw_tokens.sum()))
         counts = as_table(of_firing(tally, self._spec))
         if counts.num_rows:
             yield beam.pvalue.TaggedOutput("statistics", whole(counts))

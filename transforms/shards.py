@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from schemas.ids import bucket_of
 from transforms.core.arrays import ints
+from transforms.measures import Stopwatch, observe
 
 Sharded = tuple[int, pa.RecordBatch]
 
@@ -22,6 +23,13 @@ class ShardByUser(beam.DoFn):  # type: ignore[misc]
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Sharded]:
         """A batch for each shard that has rows in it."""
+        with Stopwatch() as watch:
+            parts = list(self._split(batch))
+        observe("stage_us", watch.us, "shard")
+        observe("shard_rows", batch.num_rows, many=len(parts))
+        yield from parts
+
+    def _split(self, batch: pa.RecordBatch) -> Iterator[Sharded]:
         if self._shards == 1:
             yield 0, batch
             return

@@ -111,7 +111,7 @@ class MergedLog:
             caught_up = all(map(self._has_ended, self._at))
             if caught_up and not self._follows:
                 return
-            with explained(self._connection, f"cannot read topic {self._topic!r}"):
+            with explained(self._connection, f"cannot read topic {self._topic!r}", "Read"):
                 came = self._poll()
                 more = any(self._waiting.values()) or time.monotonic() - heard > _CHECK_S
                 if caught_up and more:

@@ -1,7 +1,7 @@
 """What can go wrong with the embedded broker, said in one line."""
 
-from schemas.failures import Failure
+from pipeline.java.packages import JavaError
 
 
-class BrokerError(Failure):
+class BrokerError(JavaError):
     """The broker cannot be had, started or kept running; the message is one line."""

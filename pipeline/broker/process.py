@@ -2,7 +2,6 @@
 
 import base64
 import os
-import socket
 import subprocess
 import time
 import uuid
@@ -15,9 +14,10 @@ from kafka_client.clients import Connection, KafkaUnavailable
 from kafka_client.topics import broker_ids
 from pipeline.broker.distribution import Distribution, find_distribution
 from pipeline.broker.errors import BrokerError
-from pipeline.broker.jvm import Jvm
-from pipeline.broker.locks import take_lock
-from pipeline.broker.properties import HOST, Listener, server_properties
+from pipeline.broker.properties import Listener, server_properties
+from pipeline.java.jvm import Jvm
+from pipeline.java.locks import take_lock
+from pipeline.java.ports import HOST, answers, free_port
 
 # Quick to start and small rather than fast for long; only what matters is logged.
 _JAVA_OPTIONS = (
@@ -98,7 +98,7 @@ class Broker:
             self._lock = self._lock_folder()
             # Step 2: Kafka itself, and the ports.
             distribution = find_distribution(self._progress)
-            self._port = _free_port(self._port)
+            self._port = free_port(self._port)
             self._write_properties()
             # Step 3: format the storage once.
             if not (self._data / "meta.properties").exists():
@@ -145,7 +145,7 @@ class Broker:
 
     def _write_properties(self) -> None:
         text = server_properties(
-            self._data, self._port, _free_port(0), self._listeners, self._properties
+            self._data, self._port, free_port(), self._listeners, self._properties
         )
         self._settings.write_text(text, encoding="utf-8")
 
@@ -181,10 +181,8 @@ class Broker:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection((HOST, self._port), timeout=1):
-                pass
-            return bool(broker_ids(Connection(self.bootstrap)))
-        except (OSError, KafkaUnavailable):
+            return answers(self._port) and bool(broker_ids(Connection(self.bootstrap)))
+        except KafkaUnavailable:
             return False
 
     def _obituary(self, jvm: Jvm) -> str:
@@ -195,20 +193,6 @@ class Broker:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-
-
-def _free_port(port: int) -> int:
-    """The port itself where it is free, any free one for 0; BrokerError where it is taken."""
-    with socket.socket() as probe:
-        # Connections that linger from a broker before are no hindrance; a listener is.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except (OSError, OverflowError) as error:
-            raise BrokerError(
-                f"port {port} cannot be used ({error}): name a free one, or 0 for any"
-            ) from error
-        return int(probe.getsockname()[1])
 
 
 def _cluster_id() -> str:

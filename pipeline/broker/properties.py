@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-HOST = "127.0.0.1"
+from pipeline.java.ports import HOST
 
 # One node, small memory, quick restarts: after a crash the broker waits for its own old session to
 # end (9 s by default). Topics come into being only where they are asked for.

@@ -14,7 +14,7 @@ from rich.console import Console
 from kafka_client.clients import Connection, KafkaUnavailable, consumer, explained
 from kafka_client.topics import create_topics, end_offsets
 from pipeline.broker import BrokerError
-from pipeline.broker.locks import take_lock
+from pipeline.java.locks import take_lock
 from pipeline.options import run_of
 from pipeline.progress import shown_while
 from pipeline.run import run
@@ -144,7 +144,7 @@ def _values(topic: Connection) -> Iterator[bytes | None]:
     client = consumer(topic)
     try:
         client.assign(list(ends))
-        with explained(topic, f"cannot read topic {TOPIC!r}"):
+        with explained(topic, f"cannot read topic {TOPIC!r}", "Read"):
             yield from _until(client, ends)
     finally:
         client.close(timeout_ms=5_000)

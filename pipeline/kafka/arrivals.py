@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.decoding import Decoding, counter
+from pipeline.decoding import Decoding
 from pipeline.files.read import read_message
 from pipeline.kafka.merging import Gathered, Record
 from pipeline.kafka.reading import split_place
@@ -23,6 +23,7 @@ from transforms.core.decode.raw import raw_of
 from transforms.core.decode.reject import Reason
 from transforms.core.late import BEFORE_ALL, Watermark, is_late, late_rows
 from transforms.core.statistics import as_table, of_late
+from transforms.measures import count_late
 
 MESSAGE_ROWS = 50_000
 
@@ -196,7 +197,7 @@ class Arrivals:
             late = _with_raw(rows, part, behind)
             if self._sole:
                 rows, late = rows.filter(pa.array(~behind)), late.filter(pa.array(behind))
-                counter("late").inc(late.num_rows)
+                count_late(late, self._spec)
                 yield "late", whole(late_rows(late, self._spec))
                 yield "statistics", whole(as_table(of_late(late, self._spec)))
             else:

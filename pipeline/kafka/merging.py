@@ -97,6 +97,10 @@ class Merging:
         for place, is_so in ended.items():
             self._waiting.setdefault(place, _Waiting()).ended = is_so
 
+    def waits(self, place: Place) -> bool:
+        """Whether records of a partition are not taken yet."""
+        return place in self._waiting and bool(self._waiting[place].records)
+
     @property
     def full(self) -> list[Place]:
         """Partitions that have enough waiting."""

@@ -6,11 +6,19 @@ where it stands (a split at 0); it is never split in parts.
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from apache_beam.coders import Coder
+from apache_beam.coders.coders import NullableCoder, TimestampCoder
 from apache_beam.io.iobase import RestrictionProgress, RestrictionTracker
+from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
+from apache_beam.transforms.core import WatermarkEstimatorProvider
+from apache_beam.utils.timestamp import Timestamp
 
+from schemas.layout import WAY_OUT
+from transforms.core.growth import StateRefused
 from transforms.core.late import BEFORE_ALL, Watermark
 
 Place = str
@@ -30,7 +38,8 @@ def split_place(place: Place) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class Reading:
-    """The next offset of each partition; where a bounded reader stops; and the watermarks."""
+    """The next offset of each partition; where a bounded reader stops; the watermarks; and among
+    how many readers the partitions were dealt out."""
 
     offsets: dict[Place, int] = field(default_factory=dict)
     stops: dict[Place, int] | None = None
@@ -38,6 +47,7 @@ class Reading:
     heard: dict[Place, int] = field(default_factory=dict)
     watermark: int = BEFORE_ALL
     clock: int = BEFORE_ALL
+    readers: int = 1
 
     @property
     def left(self) -> int:
@@ -112,22 +122,52 @@ class ReadingTracker(RestrictionTracker):  # type: ignore[misc]
         return True
 
     def current_progress(self) -> RestrictionProgress:
-        """How much is done, in offsets of a bounded reader."""
-        done = float(sum(self._reading.offsets.values()))
-        return RestrictionProgress(completed=done, remaining=float(self._reading.left))
+        """How much is done, in offsets of a bounded reader. As a fraction: what is said to be
+        completed Beam replaces by the bytes given, which are NaN until it has taken a sample."""
+        done, left = float(sum(self._reading.offsets.values())), float(self._reading.left)
+        fraction = done / (done + left) if left else 1.0
+        return RestrictionProgress(fraction=fraction, remaining=left)
 
     def is_bounded(self) -> bool:
         """Whether the reader stops by itself."""
         return self._reading.stops is not None
 
 
-def start_of(offsets: dict[Place, int], stops: dict[Place, int] | None, arrival: int) -> Reading:
+class Reported(WatermarkEstimatorProvider):  # type: ignore[misc]
+    """The watermark that a reader reported last, to whole ms; none at first. It is kept as a plain
+    timestamp: by default Beam would pickle a class of its own into the state."""
+
+    def initial_estimator_state(self, element: int, restriction: Reading) -> None:
+        """Nothing is reported yet."""
+
+    def create_watermark_estimator(self, estimator_state: Timestamp | None) -> Any:
+        """Goes on from what was reported."""
+        return ManualWatermarkEstimator(estimator_state)
+
+    def estimator_state_coder(self) -> Coder:
+        """The timestamp, or that there is none."""
+        return NullableCoder(TimestampCoder())
+
+
+def check_reading(reading: Reading, readers: int, topics: Collection[str]) -> None:
+    """Raises StateRefused where a job goes on with a reading that it would read wrongly: each
+    reader finds its new partitions by the number of readers."""
+    if reading.readers != readers:
+        raise StateRefused(
+            f"the state was written with --readers: {reading.readers} → {readers}; {WAY_OUT}"
+        )
+    for topic in sorted({split_place(place)[0] for place in reading.offsets} - {*topics}):
+        raise StateRefused(f"the state was written with sources.{topic}: there → absent; {WAY_OUT}")
+
+
+def start_of(offsets: dict[Place, int], stops: dict[Place, int] | None) -> Reading:
     """The reading to start with. A bounded reader's partitions that have nothing to read hold
-    nothing back; any other holds the watermark until something comes or it has been silent."""
+    nothing back; any other holds the watermark until something comes, or it has been silent since
+    the first arrival of all."""
     places = [place for place in offsets if stops is None or offsets[place] < stops[place]]
     return Reading(
         offsets,
         stops,
         dict.fromkeys(places, BEFORE_ALL),
-        dict.fromkeys(places, arrival),
+        dict.fromkeys(places, BEFORE_ALL),
     )

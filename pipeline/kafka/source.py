@@ -5,38 +5,55 @@ size. The reader takes the least watermark of its partitions itself, since it de
 late, and since some runners take the last one reported.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.coders import Coder
-from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
-from kafka_client.clients import Connection, explained
+from kafka_client.clients import Connection, KafkaUnavailable
 from pipeline.kafka.arrivals import Arrivals
+from pipeline.kafka.commits import Commits
+from pipeline.kafka.losses import tagged
+from pipeline.kafka.measured import tell_batch, tell_reader
 from pipeline.kafka.reader import Reader
-from pipeline.kafka.reading import Reading, ReadingCoder, ReadingTracker, start_of
+from pipeline.kafka.reading import (
+    Reading,
+    ReadingCoder,
+    ReadingTracker,
+    Reported,
+    check_reading,
+    start_of,
+)
 from pipeline.kafka.starting import Start, new_places, starting_offsets, stopping_offsets
 from schemas.spec import Spec
 from transforms.coders import OBSERVATIONS, Tagged
 from transforms.core.arrays import ints
 from transforms.core.late import BEFORE_ALL, Watermark
+from transforms.measures import Stopwatch
 
-POLL_S = 1  # a resume delay is cut to whole seconds, and 0 spins
 SLICE_S = 5.0
+"""How long a call lasts at least while there is much to read."""
+
+HAND_BACK_S = 1.0
 DISCOVER_S = 30.0
 
 
 @dataclass(frozen=True)
 class Reads:
     """What to read: from where, where to begin, whether up to the present end, by how many
-    readers, and the group to commit offsets for."""
+    readers, the group to commit offsets for, and how long a call of a stream lasts, s.
+
+    A runner learns the watermark, and may take a checkpoint, when a call ends. Until Beam 2.76
+    each end leaves a little state behind on Flink.
+    """
 
     spec: Spec
     connection: Connection
@@ -44,6 +61,7 @@ class Reads:
     bounded: bool
     readers: int = 1
     group: str | None = None
+    hand_back: float = HAND_BACK_S
 
 
 class ReadKafka(beam.PTransform):  # type: ignore[misc]
@@ -59,9 +77,14 @@ class ReadKafka(beam.PTransform):  # type: ignore[misc]
         read = ReadBounded if self._reads.bounded else stream
         return (
             pipeline
-            | "Readers" >> beam.Create(list(range(self._reads.readers)), reshuffle=False)
+            | "Impulse" >> beam.Impulse()  # not Create, whose steps have other names in each Beam
+            | "Readers" >> beam.FlatMap(_numbers, self._reads.readers).with_output_types(int)
             | "Read" >> beam.ParDo(read(self._reads)).with_output_types(Tagged)
         )
+
+
+def _numbers(_: bytes, readers: int) -> Iterator[int]:
+    yield from range(readers)
 
 
 class _Read(beam.DoFn, RestrictionProvider):  # type: ignore[misc]
@@ -90,7 +113,7 @@ class _Read(beam.DoFn, RestrictionProvider):  # type: ignore[misc]
         stops = None
         if reads.bounded:
             stops = stopping_offsets(reads.connection, offsets, self._topics)
-        return start_of(offsets, stops, _now() if stops is None else 0)
+        return replace(start_of(offsets, stops), readers=reads.readers)
 
     def create_tracker(self, restriction: Reading) -> ReadingTracker:
         """Tracks a reading."""
@@ -118,32 +141,40 @@ class _Read(beam.DoFn, RestrictionProvider):  # type: ignore[misc]
             return reader
         if reader is not None:
             reader.close()
-        made = Reader(self._reads.connection, reading, self._reads.group)
+        check_reading(reading, self._reads.readers, self._topics)
+        made = Reader(self._reads.connection, reading)
         self._readers[number] = made
         return made
 
-    def _batches(
-        self, number: int, tracker: Any, estimator: Any, slice_s: float
-    ) -> Iterator[TimestampedValue]:
+    def _batches(self, number: int, tracker: Any, estimator: Any) -> Iterator[TimestampedValue]:
         """Gathers, claims and gives batches until a bounded reader's end, or for a time."""
         reading = tracker.current_restriction()
         reader = self._reader(number, reading)
         watermark = reading.watermarks(self._reads.spec.watermark.idle)
-        until = time.monotonic() + slice_s
+        begun = time.monotonic()
         while not reader.ended:
-            gathered = reader.gather()
+            with Stopwatch() as watch:
+                gathered = reader.gather()
             batches = self._arrivals.take(gathered, watermark) if gathered else []
-            if not gathered and not self._reads.bounded and reader.caught_up:
-                watermark.advance(_now())  # what lies unread may be of any time
+            if not gathered and not self._reads.bounded:
+                _wait(watermark, reader.silence)
+            batches += tagged(reader.take_losses())
             reading = reading.moved(reader.offsets, watermark)
             if not tracker.try_claim(reading):
                 return
             reported = estimator.current_watermark()
+            tell_batch(len(gathered), reader.took_bytes, watch.us)
+            tell_reader(number, reader.behind, watermark.job)
             yield from (_stamped(batch, reported) for batch in batches)
             _report(estimator, watermark)
-            if not self._reads.bounded and (not gathered or time.monotonic() > until):
-                tracker.defer_remainder(Duration(0 if gathered else POLL_S))
+            if self._is_over(time.monotonic() - begun, reader.filled):
+                tracker.defer_remainder(Duration(0))
                 return
+
+    def _is_over(self, seconds: float, far: bool) -> bool:
+        """Whether a stream's call has lasted long enough."""
+        lasts = max(SLICE_S, self._reads.hand_back) if far else self._reads.hand_back
+        return not self._reads.bounded and seconds > lasts
 
 
 class ReadBounded(_Read):
@@ -153,12 +184,10 @@ class ReadBounded(_Read):
         self,
         element: int,
         tracker: Any = beam.DoFn.RestrictionParam(),
-        estimator: Any = beam.DoFn.WatermarkEstimatorParam(
-            ManualWatermarkEstimator.default_provider()
-        ),
+        estimator: Any = beam.DoFn.WatermarkEstimatorParam(Reported()),
     ) -> Iterator[TimestampedValue]:
         """The tagged batches of a reader."""
-        yield from self._batches(element, tracker, estimator, math.inf)
+        yield from self._batches(element, tracker, estimator)
 
 
 class _Stream(_Read):
@@ -167,27 +196,33 @@ class _Stream(_Read):
     def setup(self) -> None:
         """Once a worker."""
         super().setup()
-        self._looked = time.monotonic()
+        self._looked: dict[int, float] = {}  # at first at once: there may be one more topic
 
     def _stream(self, number: int, tracker: Any, estimator: Any) -> Iterator[TimestampedValue]:
         self._discover(number, tracker)
-        yield from self._batches(number, tracker, estimator, SLICE_S)
+        yield from self._batches(number, tracker, estimator)
 
     def _discover(self, number: int, tracker: Any) -> None:
-        """Adds partitions that the topics got since, from their beginnings."""
-        if time.monotonic() - self._looked < DISCOVER_S:
+        """Adds partitions that the topics got since, from offset 0."""
+        if time.monotonic() - self._looked.get(number, -math.inf) < DISCOVER_S:
             return
-        self._looked = time.monotonic()
+        self._looked[number] = time.monotonic()
         reading = tracker.current_restriction()
-        found = new_places(
-            self._reads.connection, self._topics, self._mine(number), reading.offsets
-        )
+        found = self._found(number, reading)
         if found:
             watermark = reading.watermarks(self._reads.spec.watermark.idle)
             for place in found:
-                watermark.add(place, _now())
+                watermark.add(place, watermark.clock)
             self._reader(number, reading).add(found)
             tracker.try_claim(reading.moved(found, watermark))
+
+    def _found(self, number: int, reading: Reading) -> dict[str, int]:
+        reads = self._reads
+        try:
+            return new_places(reads.connection, self._topics, self._mine(number), reading.offsets)
+        except KafkaUnavailable as error:
+            logging.getLogger(__name__).warning("%s", error)  # reading on says it where it lasts
+            return {}
 
 
 @beam.DoFn.unbounded_per_element()
@@ -198,9 +233,7 @@ class ReadUnbounded(_Stream):
         self,
         element: int,
         tracker: Any = beam.DoFn.RestrictionParam(),
-        estimator: Any = beam.DoFn.WatermarkEstimatorParam(
-            ManualWatermarkEstimator.default_provider()
-        ),
+        estimator: Any = beam.DoFn.WatermarkEstimatorParam(Reported()),
     ) -> Iterator[TimestampedValue]:
         """The tagged batches of some seconds."""
         yield from self._stream(element, tracker, estimator)
@@ -211,28 +244,36 @@ class ReadCommitting(_Stream):
     """Reads on and on, and commits for a group what was read before a bundle that is final, so
     that lag shows in the usual tools. Where to go on is in the restriction, not there."""
 
+    def setup(self) -> None:
+        """Once a worker."""
+        super().setup()
+        self._commits = Commits(self._reads.connection, str(self._reads.group))
+
+    def teardown(self) -> None:
+        """Closes the clients."""
+        super().teardown()
+        self._commits.close()
+
     def process(
         self,
         element: int,
         finalizer: Any = beam.DoFn.BundleFinalizerParam,  # must stand before the two that follow
         tracker: Any = beam.DoFn.RestrictionParam(),
-        estimator: Any = beam.DoFn.WatermarkEstimatorParam(
-            ManualWatermarkEstimator.default_provider()
-        ),
+        estimator: Any = beam.DoFn.WatermarkEstimatorParam(Reported()),
     ) -> Iterator[TimestampedValue]:
         """The tagged batches of some seconds."""
         offsets = tracker.current_restriction().offsets
-        finalizer.register(lambda: self._commit(element, offsets))
+        finalizer.register(lambda: self._commits.commit(offsets))
         yield from self._stream(element, tracker, estimator)
 
-    def _commit(self, number: int, offsets: dict[str, int]) -> None:
-        if number in self._readers:
-            with explained(self._reads.connection, "cannot commit offsets"):
-                self._readers[number].commit(offsets)
 
-
-def _now() -> int:
-    return int(time.time() * 1000)
+def _wait(watermark: Watermark, silence: int) -> None:
+    """Moves the clock of arrivals on while nothing comes. No wall clock: it may differ from that
+    of Kafka's timestamps, and would count an outage as silence of all partitions."""
+    if silence and watermark.clock > BEFORE_ALL:
+        heard = watermark.heard  # a partition that was never heard is silent from now on
+        watermark.heard = {p: min(at, watermark.clock) for p, at in heard.items()}
+        watermark.advance(watermark.clock + silence)
 
 
 def _stamped(tagged: Tagged, reported: Timestamp | None) -> TimestampedValue:

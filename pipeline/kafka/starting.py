@@ -7,7 +7,7 @@ from typing import Literal
 
 from kafka import TopicPartition
 
-from kafka_client.clients import Connection, consumer, explained
+from kafka_client.clients import Connection, KafkaUnavailable, consumer, explained
 from kafka_client.topics import (
     beginning_offsets,
     end_offsets,
@@ -55,25 +55,29 @@ def starting_offsets(
     """The first offset of each partition whose number is `mine`. Raises KafkaUnavailable."""
     offsets: Offsets = {}
     for topic in topics:
-        earliest = beginning_offsets(connection, topic)
-        chosen = _chosen(connection, topic, earliest, start, group)
-        # What retention took since can't be read: its successor is the first there is.
+        # What was deleted since a commit is told as lost by the reader, and passed over.
+        chosen = _chosen(connection, topic, beginning_offsets(connection, topic), start, group)
         offsets |= {
-            place_of(topic, number): max(offset, earliest[number])
-            for number, offset in chosen.items()
-            if mine(number)
+            place_of(topic, number): offset for number, offset in chosen.items() if mine(number)
         }
     return offsets
 
 
 def stopping_offsets(connection: Connection, places: Offsets, topics: Iterable[str]) -> Offsets:
-    """The present end of each partition, not before where its reading begins."""
+    """The present end of each partition. Raises KafkaUnavailable where one ends before its reading
+    begins."""
     ends = {
         place_of(topic, number): offset
         for topic in topics
         for number, offset in end_offsets(connection, topic).items()
     }
-    return {place: max(ends[place], offset) for place, offset in places.items()}
+    for place, offset in places.items():
+        if offset > ends[place]:
+            raise KafkaUnavailable(
+                f"{place} ends at offset {ends[place]}, before {offset} where the group stands: "
+                "the topic was made anew; name another start"
+            )
+    return {place: ends[place] for place in places}
 
 
 def new_places(
@@ -82,7 +86,8 @@ def new_places(
     mine: Callable[[int], bool],
     known: Collection[Place],
 ) -> Offsets:
-    """Partitions that were added while reading, from their beginnings."""
+    """Partitions that were added while reading, from offset 0: what was deleted of them since is
+    lost, and told so."""
     return {
         place_of(topic, number): 0
         for topic in topics

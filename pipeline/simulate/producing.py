@@ -80,7 +80,7 @@ def _client(connection: Connection) -> Iterator[kafka.KafkaProducer]:
     # Uncompressed: a third faster, and what is simulated seldom travels far.
     client = producer(connection, compression=None)
     try:
-        with explained(connection, "cannot send"):
+        with explained(connection, "cannot send", "Write"):
             yield client
     finally:
         client.close(timeout=CLOSE_SECONDS)

@@ -7,7 +7,9 @@ sees a half-written file, nor a part of a failed bounded run.
 
 import os
 import shutil
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +19,7 @@ from schemas.failures import UsageError
 
 HIDDEN = ".phia-writing"
 COMPRESSION = "zstd"
+ORPHAN_S = 86_400.0  # no bundle lasts a day, nor do clocks that share a folder differ by one
 
 
 class OutputError(UsageError):
@@ -38,6 +41,16 @@ def check_output(folder: Path, names: Iterable[str], replace: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
+def remove_orphans(folder: Path, name: str) -> None:
+    """Removes hidden files of an output that no bundle can be writing any more: their workers were
+    killed, and what they held came again under other names."""
+    before = time.time() - ORPHAN_S
+    for file in (folder / HIDDEN / name).glob("part-*.parquet"):
+        with suppress(FileNotFoundError):  # another worker removes them, too
+            if file.stat().st_mtime < before:
+                file.unlink()
 
 
 def write_empty(folder: Path, schemas: dict[str, pa.Schema]) -> None:

@@ -1,6 +1,6 @@
 """Sequences as messages of the sequence topic: Arrow IPC streams of many rows of one partition."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +16,20 @@ MESSAGE_BYTES = 900_000
 
 @dataclass(frozen=True)
 class Message:
-    """One message: its partition, value, and headers; the rows are for a broker that refuses it."""
+    """One message of `count` sequences: its partition, value, and headers."""
 
     partition: int
     value: bytes
     headers: list[tuple[str, bytes]]
-    rows: pa.RecordBatch
+    count: int
+
+    @property
+    def rows(self) -> pa.RecordBatch:
+        """The sequences, read back: kept beside the value they would be the larger part."""
+        return pa.ipc.open_stream(self.value).read_next_batch()
 
 
-def messages(batch: pa.RecordBatch, partitions: int) -> Iterator[Message]:
+def messages(batch: pa.RecordBatch, partitions: int) -> Generator[Message, None, None]:
     """The sequences of a batch as messages, each under MESSAGE_BYTES unless one is larger."""
     users = batch["user_id"].to_pylist()
     partition = np.array([partition_of(user, partitions) for user in users])
@@ -39,9 +44,8 @@ def partition_of(user: str, partitions: int) -> int:
 
 def halves(message: Message) -> Iterator[Message]:
     """A message of more than one sequence as two."""
-    half = message.rows.num_rows // 2
-    for part in (range(half), range(half, message.rows.num_rows)):
-        yield _message(message.rows.take(pa.array(part)), message.partition)
+    rows, half = message.rows, message.count // 2
+    yield from (_message(part, message.partition) for part in (rows[:half], rows[half:]))
 
 
 def _packed(rows: pa.RecordBatch, partition: int) -> Iterator[Message]:
@@ -49,12 +53,14 @@ def _packed(rows: pa.RecordBatch, partition: int) -> Iterator[Message]:
     if len(message.value) < MESSAGE_BYTES or rows.num_rows == 1:
         yield message
         return
-    for part in halves(message):
-        yield from _packed(part.rows, partition)
+    half = rows.num_rows // 2
+    for part in (rows[:half], rows[half:]):
+        yield from _packed(part, partition)
 
 
 def _message(rows: pa.RecordBatch, partition: int) -> Message:
-    return Message(partition, encode_batch(rows, compression="zstd"), _headers(rows), rows)
+    value = encode_batch(rows, compression="zstd")
+    return Message(partition, value, _headers(rows), rows.num_rows)
 
 
 def _headers(rows: pa.RecordBatch) -> list[tuple[str, bytes]]:

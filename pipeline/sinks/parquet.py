@@ -1,24 +1,22 @@
 """Record batches as Parquet files, one or more for each bundle, never seen half-written."""
 
 import os
-import uuid
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipeline.sinks.folder import COMPRESSION, HIDDEN, publish
+from pipeline.sinks.folder import HIDDEN, publish, remove_orphans
+from pipeline.sinks.parquet_file import HiddenFile
+from transforms.measures import observe
 
 FILE_BYTES = 256 << 20
 GROUP_BYTES = 16 << 20
-WRITE_S = 600.0
 
 
 class WriteFolder(beam.PTransform):  # type: ignore[misc]
@@ -37,7 +35,8 @@ class WriteFolder(beam.PTransform):  # type: ignore[misc]
         """The names of the files, where the input is bounded after they are in their places."""
         files = [
             rows
-            | f"Write {name}" >> beam.ParDo(WriteParquet(self._folder, name, self._schemas[name]))
+            | f"Write {name}"
+            >> beam.ParDo(WriteParquet(self._folder, name, self._schemas[name], self._bounded))
             for name, rows in outputs.items()
         ]
         written = files | "Files" >> beam.Flatten()
@@ -56,23 +55,27 @@ class WriteFolder(beam.PTransform):  # type: ignore[misc]
 class WriteParquet(beam.DoFn):  # type: ignore[misc]
     """Writes batches under the hidden folder and gives the names of the files, as OUTPUT/FILE."""
 
-    def __init__(self, folder: str, name: str, schema: pa.Schema) -> None:
+    def __init__(self, folder: str, name: str, schema: pa.Schema, bounded: bool) -> None:
         self._folder = folder
         self._name = name
         self._schema = schema
+        self._bounded = bounded
 
     def setup(self) -> None:
         """A thread that compresses while the next batch is made."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
+        self._file: HiddenFile | None = None
+        if not self._bounded:
+            remove_orphans(Path(self._folder), self._name)
 
     def teardown(self) -> None:
-        """Ends the thread."""
+        """Removes what is not complete, and ends the thread."""
+        self._abandon()
         self._thread.shutdown()
 
     def start_bundle(self) -> None:
-        """Nothing is open yet."""
-        self._file: str | None = None
-        self._writing: deque[Future[None]] = deque()
+        """Removes what a bundle that failed left, wherever it failed."""
+        self._abandon()
         self._held: list[pa.RecordBatch] = []
         self._held_bytes = 0
 
@@ -82,8 +85,8 @@ class WriteParquet(beam.DoFn):  # type: ignore[misc]
         self._held_bytes += batch.nbytes
         if self._held_bytes >= GROUP_BYTES:
             self._write()
-        if self._file is not None and self._path().stat().st_size >= FILE_BYTES:
-            yield self._close()
+        if self._file is not None and self._file.size >= FILE_BYTES:
+            yield self._close(self._file)
 
     def finish_bundle(self) -> Iterator[Any]:
         """Completes the bundle's file."""
@@ -91,40 +94,24 @@ class WriteParquet(beam.DoFn):  # type: ignore[misc]
             self._write()
         if self._file is not None:
             window = GlobalWindow()
-            yield WindowedValue(self._close(), window.max_timestamp(), [window])
-
-    def _path(self) -> Path:
-        return Path(self._folder, HIDDEN, str(self._file))
+            yield WindowedValue(self._close(self._file), window.max_timestamp(), [window])
 
     def _write(self) -> None:
         if self._file is None:
-            self._file = f"{self._name}/part-{uuid.uuid4().hex}.parquet"
-            self._path().parent.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(
-                self._path(),
-                self._schema,
-                compression=COMPRESSION,
-                use_dictionary=_coded(self._schema),
-            )
-        rows = pa.Table.from_batches(self._held).cast(self._schema)
+            self._file = HiddenFile(Path(self._folder), self._name, self._schema, self._thread)
+        self._file.write(self._held)
         self._held, self._held_bytes = [], 0
-        self._wait(leave=1)  # so that memory holds two row groups at most
-        self._writing.append(self._thread.submit(self._writer.write_table, rows))
 
-    def _wait(self, leave: int) -> None:
-        while len(self._writing) > leave:
-            self._writing.popleft().result(timeout=WRITE_S)
+    def _close(self, file: HiddenFile) -> str:
+        file.close()
+        self._file = None
+        observe("stage_us", file.us, f"write_{self._name}")
+        return file.name
 
-    def _close(self) -> str:
-        self._wait(leave=0)
-        self._writer.close()
-        name, self._file = str(self._file), None
-        return name
-
-
-def _coded(schema: pa.Schema) -> list[str]:
-    """The columns worth a dictionary: ids and times of long histories are not."""
-    return [field.name for field in schema if not pa.types.is_nested(field.type)]
+    def _abandon(self) -> None:
+        if self._file is not None:
+            self._file.abandon()
+            self._file = None
 
 
 class Publish(beam.DoFn):  # type: ignore[misc]

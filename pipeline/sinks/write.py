@@ -32,10 +32,10 @@ class WriteSequences(beam.PTransform):  # type: ignore[misc]
         outputs = dict(outputs)
         if self._topic is not None:
             refused = outputs[SEQUENCES] | "ToTopic" >> beam.ParDo(WriteToTopic(self._topic))
-            _ = outputs["tombstones"] | "TombstonesToTopic" >> beam.ParDo(
+            also = outputs["tombstones"] | "TombstonesToTopic" >> beam.ParDo(
                 TombstonesToTopic(self._topic)
             )
-            outputs["rejected"] = (outputs["rejected"], refused) | "Refused" >> beam.Flatten()
+            outputs["rejected"] = (outputs["rejected"], refused, also) | "Refused" >> beam.Flatten()
         if self._folder is None:
             return outputs["rejected"]
         return outputs | "ToFolder" >> WriteFolder(

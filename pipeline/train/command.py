@@ -28,7 +28,7 @@ from model.sampling.stochastic_length import StochasticLength
 from model.saving import Saved, check
 from model.trainer import Trainer
 from model.training import Run, Stop
-from pipeline.broker.locks import take_lock
+from pipeline.java.locks import take_lock
 from pipeline.train.options import Training, batches_of
 from schemas.failures import UsageError
 from schemas.spec import Spec

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kafka_client.clients import Connection
+from kafka_client.secrets import Secret
 from model.batch import SequenceBatch
 from model.config import TrainConfig
 from model.reader.files import SequenceFiles
@@ -41,7 +42,9 @@ class Training:
     metrics_port: int | None = None
 
 
-def input_of(read: str, until: str | None, skip_lost: bool, security: Mapping[str, str]) -> Input:
+def input_of(
+    read: str, until: str | None, skip_lost: bool, security: Mapping[str, str | Secret]
+) -> Input:
     """What --input, --until and --skip-lost say. Raises UsageError."""
     if read.startswith("kafka:"):
         if until not in (None, "latest"):
@@ -79,7 +82,7 @@ def _folder(read: str) -> Path:
     raise UsageError(f"--input={read}: must be {wanted}")
 
 
-def _connection(read: str, security: Mapping[str, str]) -> Connection:
+def _connection(read: str, security: Mapping[str, str | Secret]) -> Connection:
     try:
         connection = Connection.from_url(read, security)
     except ValueError as error:

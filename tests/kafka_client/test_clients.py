@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 from kafka import TopicPartition
@@ -23,7 +24,7 @@ SASL = {
     "security_protocol": "SASL_PLAINTEXT",
     "sasl_mechanism": "PLAIN",
     "sasl_plain_username": "alice",
-    "sasl_plain_password": "hunter2-secret",
+    "sasl_plain_password": "env:PHIA_TEST_PASSWORD",
 }
 
 
@@ -90,10 +91,12 @@ def test_wrong_addresses(url: str, part: str) -> None:
         ({**SASL, "security_protocol": "PLAINTEXT"}, "needs security_protocol SASL_PLAINTEXT"),
         ({"ssl_check_hostname": "false"}, "needs security_protocol SSL or SASL_SSL"),
         ({"security_protocol": "SSL", "ssl_cafile": "/none.pem"}, "there is no file /none.pem"),
+        ({**SASL, "sasl_plain_password": "hunter2"}, "sasl_plain_password must say where the sec"),
+        ({**SASL, "sasl_mechanism": "OAUTHBEARER"}, "sasl_mechanism is 'OAUTHBEARER'"),
         ({"security_protocol": "SSL", "ssl_check_hostname": "no"}, "should be true or false"),
         ({"security_protocol": "SASL_SSL"}, "sasl_mechanism is missing"),
         ({**SASL, "sasl_mechanism": "plain"}, "sasl_mechanism is 'plain'"),
-        ({**SASL, "sasl_plain_password": ""}, "sasl_plain_password is missing"),
+        ({**SASL, "sasl_plain_username": ""}, "sasl_plain_username is missing"),
     ],
 )
 def test_wrong_security(options: Mapping[str, str], part: str) -> None:
@@ -102,12 +105,45 @@ def test_wrong_security(options: Mapping[str, str], part: str) -> None:
     assert "hunter2" not in str(raised.value)
 
 
-def test_a_connection_shows_no_secret_and_travels() -> None:
+def test_a_connection_shows_no_secret_and_travels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHIA_TEST_PASSWORD", "hunter2-secret")
     connection = Connection.from_url("kafka://h:1", SASL)
-    assert "hunter2" not in repr(connection) + str(connection)
-    travelled = pickle.loads(pickle.dumps(connection))  # noqa: S301 - as Beam ships it
-    assert travelled == connection
+    assert "hunter2" not in repr(connection) + str(connection) + repr(connection.security)
+    pickled = pickle.dumps(connection)
+    assert b"hunter2" not in pickled
+    assert pickle.loads(pickled) == connection  # noqa: S301 - as Beam ships it
     assert without_secrets("wrong: hunter2-secret", connection.security) == "wrong: ***"
+    monkeypatch.delenv("PHIA_TEST_PASSWORD")
+    assert without_secrets("wrong: hunter2-secret", connection.security) == "wrong: hunter2-secret"
+
+
+def test_a_connection_takes_no_secret_in_clear() -> None:
+    with pytest.raises(ValueError, match="sasl_plain_password must be given as a Secret") as raised:
+        Connection("h:1", {"sasl_plain_password": "hunter2"})
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_secret_or_file_that_is_not_on_this_machine_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PHIA_TEST_PASSWORD", raising=False)
+    connection = Connection.from_url("kafka://h:1", SASL)
+    with pytest.raises(KafkaUnavailable) as raised:
+        admin(connection)
+    assert str(raised.value) == (
+        "cannot connect to Kafka at h:1: sasl_plain_password: env:PHIA_TEST_PASSWORD: there is no "
+        "such environment variable here"
+    )
+    authority = tmp_path / "ca.pem"
+    authority.touch()
+    monkeypatch.chdir(tmp_path)
+    tls = Connection.from_url("kafka://h:1", {"security_protocol": "SSL", "ssl_cafile": "ca.pem"})
+    assert tls.security["ssl_cafile"] == str(authority)  # a worker stands in another folder
+    with pytest.raises(KafkaUnavailable, match="holds no certificate in PEM format"):
+        admin(tls)
+    authority.unlink()
+    with pytest.raises(KafkaUnavailable, match=f"ssl_cafile: there is no file {authority} here"):
+        admin(tls)
 
 
 @pytest.mark.parametrize("connect", [consumer, producer, admin])

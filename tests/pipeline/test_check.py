@@ -1,6 +1,9 @@
 """`phia check`: what a spec would do, in words."""
 
-from pipeline.check import described
+import pytest
+
+from pipeline.check import compared, described
+from schemas.failures import UsageError
 from schemas.fingerprint import fingerprint
 from tests.machine import spec_of
 from tests.oracles import shop
@@ -36,3 +39,25 @@ def test_every_option_is_said() -> None:
     ):
         assert line in lines
     assert "2 numerical fields dropped" in lines[1]
+
+
+def test_against_another_spec_it_says_what_is_gained() -> None:
+    old = shop.spec_of()
+    new = {**old, "features": {**old["features"], "more": "scalar"}}
+    new["sources"] = {**old["sources"], "g": {"user": "u", "time": "t"}}
+    was, now = spec_of(old), spec_of(new)
+    assert [*compared(now, was)] == [
+        "shop: state can be kept; gains source g, feature more",
+        f"  fingerprint {fingerprint(was)} → {fingerprint(now)}",
+    ]
+    assert next(compared(was, was)) == "shop: state can be kept; gains nothing"
+
+
+def test_against_another_spec_it_names_all_that_state_cannot_bear() -> None:
+    new = spec_of(shop.spec_of(session={"gap": "2s"}, attribution="1s"))
+    with pytest.raises(UsageError) as refused:
+        list(compared(new, spec_of(shop.spec_of())))
+    assert str(refused.value) == (
+        "shop: state can't be kept: session.gap: 1s → 2s; attribution: 0s → 1s; start a new job "
+        "from earliest into a new topic and folder, or undo the change"
+    )

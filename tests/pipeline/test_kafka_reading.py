@@ -1,17 +1,29 @@
 """Where a reader stands: its coder, and the contract of its tracker."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
+from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kafka_client.clients import Connection
 from pipeline.kafka.reading import (
     Reading,
     ReadingCoder,
     ReadingTracker,
+    Reported,
+    check_reading,
     place_of,
     split_place,
     start_of,
 )
+from pipeline.kafka.source import Reads, ReadUnbounded, _numbers
+from pipeline.kafka.starting import Start
+from tests.machine import spec_of
+from tests.oracles import shop
+from transforms.core.growth import StateRefused
 from transforms.core.late import BEFORE_ALL
 
 COUNTS = st.dictionaries(st.sampled_from(["a/0", "a/1", "ü/0"]), st.integers(-(2**62), 2**62))
@@ -39,11 +51,11 @@ def test_a_place_names_a_partition(topic: str, partition: int) -> None:
 
 
 def test_a_start_holds_back_what_may_still_come() -> None:
-    bounded = start_of({"a/0": 0, "a/1": 5}, {"a/0": 3, "a/1": 5}, 0)
+    bounded = start_of({"a/0": 0, "a/1": 5}, {"a/0": 3, "a/1": 5})
     assert bounded.newest == {"a/0": BEFORE_ALL}  # a/1 has nothing to give
     assert bounded.left == 3
-    unbounded = start_of({"a/0": 0, "a/1": 5}, None, 77)
-    assert unbounded.heard == {"a/0": 77, "a/1": 77}
+    unbounded = start_of({"a/0": 0, "a/1": 5}, None)
+    assert unbounded.newest == {"a/0": BEFORE_ALL, "a/1": BEFORE_ALL}
     assert unbounded.left == 1
 
 
@@ -96,5 +108,49 @@ def test_an_unbounded_reader_is_done_only_when_it_was_stopped() -> None:
 def test_progress_is_in_offsets() -> None:
     tracker = ReadingTracker(reading(4))
     progress = tracker.current_progress()
-    assert (progress.completed_work, progress.remaining_work) == (4.0, 6.0)
+    assert progress.completed_work == pytest.approx(4.0)
+    assert progress.remaining_work == 6.0
+    # Beam puts the bytes given in the place of what is completed, and these may be NaN.
+    assert progress.with_completed(float("nan")).fraction_completed == 0.4
     assert ReadingTracker(reading(10)).is_bounded()
+
+
+def test_a_job_goes_on_with_as_many_readers_and_no_fewer_topics() -> None:
+    reading = replace(start_of({"a/0": 1, "b/1": 2}, None), readers=2)
+    check_reading(reading, 2, ["a", "b", "new"])
+    with pytest.raises(StateRefused, match="--readers: 2 → 1; start a new job"):
+        check_reading(reading, 1, ["a", "b"])
+    with pytest.raises(StateRefused, match=r"sources\.b: there → absent"):
+        check_reading(reading, 2, ["a"])
+
+
+def test_what_was_reported_is_kept_as_a_plain_timestamp() -> None:
+    coder = Reported().estimator_state_coder()
+    at = Timestamp(micros=1_700_000_000_123_000)
+    assert coder.encode(None) == b"\x00"
+    assert coder.encode(at).hex() == "018000018bcfe5687b"
+    assert coder.decode(coder.encode(at)) == at
+    assert Reported().create_watermark_estimator(at).current_watermark() == at
+
+
+def test_each_reader_looks_for_new_partitions_at_once_and_then_rarely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[int] = []
+
+    def found(_: Any, number: int, __: Any) -> dict[str, int]:
+        looked.append(number)
+        return {}
+
+    monkeypatch.setattr(ReadUnbounded, "_found", found)
+    connection = Connection.from_url("kafka://127.0.0.1:1", {})
+    reads = Reads(spec_of(shop.spec_of()), connection, Start(), bounded=False, readers=2)
+    stream, tracker = ReadUnbounded(reads), ReadingTracker(reading(0))
+    stream.setup()
+    for number in (0, 1, 0, 1):
+        stream._discover(number, tracker)
+    assert looked == [0, 1]
+
+
+def test_readers_are_numbered() -> None:
+    assert [*_numbers(b"", 3)] == [0, 1, 2]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from apache_beam.options.pipeline_options import StandardOptions
 
-from pipeline.options import Run, run_of, topics_of
+from kafka_client.secrets import Secret
+from pipeline.options import Run, beam_of, run_of, topics_of
 from pipeline.security_file import security_options
 from schemas.failures import UsageError
 from tests.machine import spec_of
@@ -40,7 +41,7 @@ def test_a_folder_is_bounded(tmp_path: Path) -> None:
 
 def test_unbounded_kafka_needs_a_runner_that_can() -> None:
     what = asked(KAFKA, FLINK, "--parallelism=2", until=None)
-    assert (what.bounded, what.shards) == (False, 256)
+    assert (what.bounded, what.shards) == (False, 32)
     assert not asked(KAFKA, "--runner=PrismRunner", until=None).bounded
 
 
@@ -128,11 +129,51 @@ def test_a_wrong_topic_is_refused(written: str) -> None:
 def test_security_options_come_from_a_file_and_beside_it(tmp_path: Path) -> None:
     file = tmp_path / "kafka.properties"
     file.write_text("# who we are\n\nsecurity_protocol = SASL_SSL\nsasl_plain_password=a=b\n")
+    secret = Secret("line", str(file), "sasl_plain_password")
     assert security_options(["security_protocol=SSL"], file) == {
         "security_protocol": "SSL",
-        "sasl_plain_password": "a=b",
+        "sasl_plain_password": secret,
     }
+    assert secret.read() == "a=b"
     assert security_options([], None) == {}
+
+
+def test_a_reference_is_followed_in_the_file_and_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "kafka.properties"
+    file.write_text("sasl_plain_password=env:NAME\nssl_password=file:/run/word\n")
+    assert security_options([], file) == {
+        "sasl_plain_password": Secret("env", "NAME"),
+        "ssl_password": Secret("file", "/run/word"),
+    }
+    given = security_options(["sasl_plain_password=env:OTHER"], file)
+    assert given["sasl_plain_password"] == Secret("env", "OTHER")
+
+
+@pytest.mark.parametrize("name", ["sasl_plain_password", "ssl_password"])
+@pytest.mark.parametrize("value", ["hunter2", "env:", "hunter2:x", "file:"])
+def test_a_secret_on_the_command_line_is_refused_and_not_shown(name: str, value: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        security_options([f"{name}={value}"], None)
+    message = str(raised.value)
+    assert message.startswith(f"--kafka {name}=…: a secret must not stand on a command line")
+    assert f"{name}=env:NAME or {name}=file:PATH" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    "beam",
+    [
+        ("--kafk", "sasl_plain_password=hunter2"),
+        ("--kafk=ssl_password=hunter2",),
+        ("ssl_password=hunter2",),
+        ("hunter2=hunter2", "--x"),
+    ],
+)
+@pytest.mark.parametrize("runner", ["FlinkRunner", "FnApiRunner"])
+def test_a_secret_does_not_pass_on_to_beam(beam: tuple[str, ...], runner: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        beam_of([f"--runner={runner}", *beam], bounded=True)
+    assert "=hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize("line", ["hunter2", "=hunter2"])
@@ -149,5 +190,5 @@ def test_a_security_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     binary = tmp_path / "binary"
     binary.write_bytes(b"\xff\xfe")
     for file in (tmp_path / "none", tmp_path, binary):
-        with pytest.raises(UsageError, match="cannot be read"):
+        with pytest.raises(UsageError, match=f"--kafka-file={file}: (there is no|.*be read)"):
             security_options([], file)

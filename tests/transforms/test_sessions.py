@@ -1,99 +1,17 @@
 """The stateful stage by hand: what it keeps, when it sets its timer, and what it leaves behind."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
-import apache_beam as beam
 import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.timestamp import Timestamp
 
 from schemas.spec import Spec
-from tests.machine import ListBag, plain, spec_of
+from tests.machine import spec_of
 from tests.oracles import shop
 from tests.oracles.shop import T
 from tests.outcome import Row
+from tests.transforms.stage import Stage, rows_of, tagged
 from tests.transforms.streaming import one
-from transforms.coders import whole
-from transforms.core.archive import CELLS
-from transforms.firing import Firing
-from transforms.sessions import CutSessions
-
-
-@dataclass
-class Cell:
-    """A state of one value."""
-
-    value: Any = None
-
-    def read(self) -> Any:
-        return self.value
-
-    def write(self, value: Any) -> None:
-        self.value = value
-
-    def clear(self) -> None:
-        self.value = None
-
-
-@dataclass
-class Timer:
-    """A timer that remembers what it was set to."""
-
-    sets: list[int] = field(default_factory=list)
-
-    def set(self, at: Timestamp) -> None:
-        self.sets.append(at.micros // 1000)
-
-
-@dataclass
-class Stage:
-    """One shard of the stage with its state."""
-
-    spec: Spec
-    interval: int = 500
-    bounded: bool = False
-
-    def __post_init__(self) -> None:
-        self.cut = CutSessions(self.spec, Firing.of(self.spec, self.bounded, self.interval))
-        self.bags = {name: ListBag() for name in ("waiting", "held", "recent")}
-        self.cells = {f"archive_{number}": ListBag() for number in range(CELLS)}
-        self.final, self.due, self.timer = Cell(), Cell(), Timer()
-
-    def take(self, rows: pa.Table) -> list[Any]:
-        waiting = self.bags["waiting"]
-        state = {"waiting": waiting, "final": self.final, "due": self.due, "timer": self.timer}
-        return [*self.cut.process((0, whole(rows)), **state)]
-
-    def fire(self, at: int) -> list[Any]:
-        rest = {**self.bags, **self.cells}
-        return [
-            *self.cut.fire(
-                Timestamp(micros=at * 1000),
-                final=self.final,
-                due=self.due,
-                timer=self.timer,
-                **rest,
-            )
-        ]
-
-    def waits(self) -> list[int]:
-        """The times that wait, after T."""
-        return sorted(
-            time - T for batch in self.bags["waiting"].read() for time in batch["time"].to_pylist()
-        )
-
-
-def rows_of(given: list[Any]) -> list[Row]:
-    return [row for each in given if isinstance(each, pa.RecordBatch) for row in plain(each)]
-
-
-def tagged(given: list[Any], tag: str) -> list[pa.RecordBatch]:
-    return [
-        each.value
-        for each in given
-        if isinstance(each, beam.pvalue.TaggedOutput) and each.tag == tag
-    ]
 
 
 def small(**changes: Any) -> Spec:
@@ -189,6 +107,30 @@ def test_s15_a_user_that_is_past_its_retention_is_forgotten() -> None:
     stage.fire(T + 91_500)
     (held,) = stage.bags["held"].read()
     assert "u" not in held["user"].to_pylist()
+
+
+def test_s15_what_is_past_its_retention_goes_though_nothing_more_comes() -> None:
+    spec = small(retention="16s")
+    stage = Stage(spec)
+    stage.take(one(spec, view(0), {**view(0), "u": "other"}))
+    stage.fire(T + 1500)
+    assert stage.timer.sets[-1] == T + 18_000  # R + R/16 + L after it, on the grid
+    assert stage.fire(T + 18_000) == []
+    (held,) = stage.bags["held"].read()
+    assert held.num_rows == 0
+    assert not any(bag.chunks for bag in (stage.bags["recent"], *stage.cells.values()))
+    assert stage.bags["waiting"].chunks == []
+    assert (stage.due.value, len(stage.timer.sets)) == (None, 2)
+    assert stage.final.value == T + 17_500  # what comes up to there is late still
+
+
+def test_without_a_retention_nobody_is_forgotten_and_no_timer_is_set_for_it() -> None:
+    stage = Stage(small())
+    stage.take(one(stage.spec, view(0)))
+    stage.fire(T + 1500)
+    (held,) = stage.bags["held"].read()
+    assert held["user"].to_pylist() == ["u"]
+    assert (stage.due.value, len(stage.timer.sets)) == (None, 1)
 
 
 def test_bounded_input_fires_once_at_the_end_of_time() -> None:

@@ -70,7 +70,7 @@ class Archive:
         if contents.num_rows:
             chunk = packed(contents)
             self.recent.add(chunk)
-            self.sizes.recent += chunk.nbytes
+            self.sizes.recent += _kept_bytes(chunk)
         if self.sizes.recent > RECENT_BYTES:
             self._spread(live)
 
@@ -92,7 +92,7 @@ class Archive:
         for cell in np.unique(cell_of).tolist():
             chunk = packed(recent.filter(pa.array(cell_of == cell)))
             self.cells[cell].add(chunk)
-            self.sizes.cells[cell] += chunk.nbytes
+            self.sizes.cells[cell] += _kept_bytes(chunk)
             if self.sizes.cells[cell] > 2 * self.sizes.rewritten[cell] + RECENT_BYTES // CELLS:
                 size = self._rewrite(self.cells[cell], only=live)
                 self.sizes.cells[cell] = self.sizes.rewritten[cell] = size
@@ -110,4 +110,9 @@ class Archive:
             return 0
         chunk = packed(newest(every, self.spec.history.contents))
         bag.add(chunk)
-        return int(chunk.nbytes)
+        return _kept_bytes(chunk)
+
+
+def _kept_bytes(chunk: pa.RecordBatch) -> int:
+    """The bytes of a chunk as it is kept: of a small one the schema is most."""
+    return int(chunk.schema.serialize().size + pa.ipc.get_record_batch_size(chunk))

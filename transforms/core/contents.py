@@ -15,6 +15,7 @@ import pyarrow.types as pt
 from schemas.observations import IDS
 from schemas.spec import Spec
 from transforms.core.arrays import Ints, ints, is_first, ranges, runs, sums_before
+from transforms.core.lists import empty_lists
 
 _WIDTHS = (pa.int8(), pa.int16(), pa.int32())
 _NUMBERS = ("slot", "ordinal", "item", "actions", "time")
@@ -74,7 +75,7 @@ def unpacked(chunk: pa.RecordBatch, spec: Spec) -> pa.Table:
         _wide(each.field("actions")),
         np.repeat(opening, length) + elapsed,
     ]
-    categories = [_wide_lists(each.field(f"category:{name}")) for name in spec.categories]
+    categories = [_category(each, f"category:{name}") for name in spec.categories]
     return pa.table([*map(pa.array, numbers), *categories], schema=contents_schema(spec))
 
 
@@ -111,6 +112,13 @@ def _wide(values: pa.Array) -> Ints:
     if pt.is_dictionary(values.type):
         return ints(values.dictionary)[ints(values.indices)]
     return ints(values)
+
+
+def _category(each: pa.StructArray, name: str) -> pa.Array:
+    """The ids of a category; none in chunks from before the spec had it."""
+    if each.type.get_field_index(name) < 0:
+        return empty_lists(len(each))
+    return _wide_lists(each.field(name))
 
 
 def _narrow_lists(lists: pa.Array) -> pa.Array:

@@ -64,11 +64,13 @@ class Groups:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Sessions [s] as ranges of groups, and whether each is complete."""
+    """Sessions [s] as ranges of groups, whether each is complete, and the event time up to which
+    observations had to be final for that."""
 
     first: Ints
     last: Ints
     complete: Bools
+    until: Ints
 
     @property
     def contents(self) -> Ints:
@@ -134,7 +136,7 @@ def _in_sessions(seen: Observed, groups: Groups, spec: Spec, final: int) -> Sess
     last = first + lengths - 1
     closing = _first_end_after(seen, np.flatnonzero(end), ends_before[last], groups.life[last])
     until = final_from(groups.time[last], lengths, closing, gap, spec.attribution, limit)
-    return Sessions(first, last, until <= final)
+    return Sessions(first, last, until <= final, until)
 
 
 def _first_end_after(seen: Observed, end_rows: Ints, before: Ints, life: Ints) -> Ints:

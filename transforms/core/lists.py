@@ -37,5 +37,11 @@ class Lists:
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values))
 
 
+def empty_lists(count: int) -> pa.Array:
+    """So many lists of nothing."""
+    offsets = pa.array(np.zeros(count + 1, np.int32))
+    return pa.ListArray.from_arrays(offsets, pa.array([], pa.int64()))
+
+
 def _there(lists: pa.Array) -> Bools:
     return np.asarray(lists.is_valid(), dtype=bool)

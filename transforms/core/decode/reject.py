@@ -15,6 +15,7 @@ class Reason(StrEnum):
     AHEAD_OF_CLOCK = "ahead_of_clock"  # ahead of its Kafka timestamp by more than the skew
     BAD_TYPE = "bad_type"  # a field of a type that its use does not allow
     UNKNOWN_ACTION = "unknown_action"  # an action that the spec does not list
+    LOST = "lost"  # no record: offsets that Kafka deleted before they were read
 
 
 LATE = "behind_watermark"

@@ -1,7 +1,8 @@
 """A Java process that ends when this program does, whatever ends this program."""
 
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # Reads one line from us. The line is a farewell; the end of the pipe without one means that this
@@ -18,8 +19,15 @@ kill -KILL "$1"
 class Jvm:
     """A running Java process in a process group of its own (Ctrl-C does not reach it)."""
 
-    def __init__(self, command: Sequence[str], log: Path, inherited: Sequence[int] = ()) -> None:
-        """Run `command`; its output is added to the file `log`, `inherited` files stay open."""
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        inherited: Sequence[int] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run `command`; its output is added to the file `log`, `inherited` files stay open, and
+        `environment` adds to ours."""
         self._log = log
         self._log_start = log.stat().st_size if log.exists() else 0
         with open(log, "ab") as output:
@@ -30,6 +38,7 @@ class Jvm:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=tuple(inherited),
+                env={**os.environ, **(environment or {})},
             )
         self._guard = subprocess.Popen(
             ["/bin/sh", "-c", _GUARD, "guard", str(self.pid)],

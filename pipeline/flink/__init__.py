@@ -1,0 +1,1 @@
+"""A real Flink on this machine, from Python packages and Maven jars alone, for development."""
