@@ -44,6 +44,7 @@ ARCHIVE = [BagStateSpec(f"archive_{cell}", RecordBatchCoder()) for cell in range
 FINAL = ReadModifyWriteStateSpec("final", VarIntCoder())
 DUE = ReadModifyWriteStateSpec("due", VarIntCoder())
 TIMER = TimerSpec("due", TimeDomain.WATERMARK)
+CUT = TimerSpec("cut", TimeDomain.WATERMARK)
 
 Param = beam.DoFn.StateParam
 
@@ -90,6 +91,16 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
                 self._set(timer, due, first)
 
     @on_timer(TIMER)  # type: ignore[untyped-decorator]
+    def arm(
+        self,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        cut: Any = beam.DoFn.TimerParam(CUT),
+    ) -> None:
+        """Lets the shard fire when this bundle is done: the timers of a bundle may run before data
+        in it that came ahead of the watermark."""
+        cut.set(timestamp)
+
+    @on_timer(CUT)  # type: ignore[untyped-decorator]
     def fire(
         self,
         timestamp: Any = beam.DoFn.TimestampParam,

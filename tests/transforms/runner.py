@@ -1,8 +1,9 @@
 """A runner of one shard that keeps what the Beam model promises, and nothing beyond it.
 
 Chunks that were read lie about and are processed in any order; a timer fires once the watermark has
-passed it, but whenever the runner likes; what failed is done again from the state before. With
-`unruly` it breaks promises, too: the watermark runs ahead of chunks, and timers fire again.
+passed it, but whenever the runner likes, and before the data of its own bundle; what failed is done
+again from the state before. With `unruly` it breaks promises, too: the watermark runs ahead of
+chunks, and timers fire again.
 """
 
 from copy import deepcopy
@@ -31,6 +32,7 @@ class Runner:
     read: int = _BEGINNING
     flying: list[tuple[int, pa.Table]] = field(default_factory=list)
     timer: int | None = None
+    cut: int | None = None
     given: list[Any] = field(default_factory=list)
     fired: list[int] = field(default_factory=list)
 
@@ -51,6 +53,7 @@ class Runner:
         """So many things happen, of those that may."""
         for _ in range(steps):
             what = [self._process] * bool(self.flying) + [self._fire] * self._is_due()
+            what += [self._arm] * self._is_up()
             what += [self._fire_again] * bool(self.unruly and self.fired)
             if what:
                 self.random.choice(what)()
@@ -58,18 +61,26 @@ class Runner:
     def end(self) -> None:
         """All is processed, and the watermark goes to the end of time."""
         self.read = EVER
-        while self.flying or self._is_due():
+        while self.flying or self._is_up() or self._is_due():
             self.some(1)
 
+    def _is_up(self) -> bool:
+        """Whether the first timer may run: chunks that fly may be of the same bundle."""
+        return self.timer is not None and self.timer <= self.read
+
     def _is_due(self) -> bool:
-        return self.timer is not None and self.timer <= self.watermark
+        return self.cut is not None and self.cut <= self.watermark
 
     def _process(self) -> None:
         _, chunk = self.flying.pop(self.random.randrange(len(self.flying)))
         self._bundle(lambda stage: stage.take(chunk))
 
-    def _fire(self) -> None:
+    def _arm(self) -> None:
         at, self.timer = self.timer or 0, None
+        self._bundle(lambda stage: stage.arm(at))
+
+    def _fire(self) -> None:
+        at, self.cut = self.cut or 0, None
         self.fired.append(at)
         self._bundle(lambda stage: stage.fire(at))
 
@@ -81,7 +92,9 @@ class Runner:
         """Does it, perhaps first in vain: the state before is all that is left of that."""
         if self.random.random() < 0.2:
             work(deepcopy(self.stage))
-        before = len(self.stage.timer.sets)
+        due, cuts = len(self.stage.timer.sets), len(self.stage.cuts.sets)
         self.given += work(self.stage)
-        if len(self.stage.timer.sets) > before:
+        if len(self.stage.timer.sets) > due:
             self.timer = self.stage.timer.sets[-1]
+        if len(self.stage.cuts.sets) > cuts:
+            self.cut = self.stage.cuts.sets[-1]

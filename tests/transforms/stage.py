@@ -56,7 +56,7 @@ class Stage:
         self.cut.setup()
         self.bags = {name: ListBag() for name in ("waiting", "held", "recent")}
         self.cells = {f"archive_{number}": ListBag() for number in range(CELLS)}
-        self.final, self.due, self.timer = Cell(), Cell(), Timer()
+        self.final, self.due, self.timer, self.cuts = Cell(), Cell(), Timer(), Timer()
 
     def taken_over(self, spec: Spec) -> "Stage":
         """The stage of a job of this spec that goes on with the state."""
@@ -70,6 +70,11 @@ class Stage:
         waiting = self.bags["waiting"]
         state = {"waiting": waiting, "final": self.final, "due": self.due, "timer": self.timer}
         return [*self.cut.process((0, whole(rows)), **state)]
+
+    def arm(self, at: int) -> list[Any]:
+        """The timer is due, ms: nothing is given yet."""
+        self.cut.arm(Timestamp(micros=at * 1000), cut=self.cuts)
+        return []
 
     def fire(self, at: int) -> list[Any]:
         """What the stage gives when its timer fires, ms."""
