@@ -16,11 +16,10 @@ POLL_MS = 100
 
 @dataclass(frozen=True)
 class Arrived:
-    """Rows in all, and when watching began and the first and last were there, seconds."""
+    """Rows in all, and when watching began, and the last was there (Unix, s)."""
 
     rows: int
     begun: float
-    first: float
     last: float
 
 
@@ -34,7 +33,7 @@ class Topic:
         self._consumer.assign(
             [TopicPartition(name, number) for number in partitions_of(connection, name)]
         )
-        self._begun = time.monotonic()
+        self._begun = time.time()
 
     def await_first(self, limit: float) -> None:
         """Returns when something is there. Raises TimeoutError."""
@@ -44,27 +43,27 @@ class Topic:
 
     def until_silent(self, start: float, silent: float, limit: float) -> Arrived:
         """Watches until nothing came for `silent` seconds; the first must come in `start`."""
-        rows, times = 0, []
+        rows, last = 0, 0.0
         for headers, _, at in self._messages(self._begun + limit, silent, self._begun + start):
             rows += int(headers["phia-rows"])
-            times.append(at)
-        if not times:
+            last = at
+        if not rows:
             raise TimeoutError(f"no sequence after {start:.0f} s")
-        return Arrived(rows, self._begun, times[0], times[-1])
+        return Arrived(rows, self._begun, last)
 
     def rows(self, seconds: float) -> Iterator[tuple[pa.RecordBatch, float]]:
         """The batches that come within a time, each with the moment (Unix, s) it was there."""
-        for _, value, _ in self._messages(time.monotonic() + seconds, None):
-            yield pa.ipc.open_stream(value).read_next_batch(), time.time()
+        for _, value, at in self._messages(time.time() + seconds, None):
+            yield pa.ipc.open_stream(value).read_next_batch(), at
 
     def _messages(
         self, until: float, silent: float | None, first: float = 0.0
     ) -> Iterator[tuple[dict[str, str], bytes, float]]:
-        heard = max(time.monotonic(), first)
-        while (now := time.monotonic()) < until and (silent is None or now < heard + silent):
+        heard = max(time.time(), first)
+        while (now := time.time()) < until and (silent is None or now < heard + silent):
             for records in self._consumer.poll(timeout_ms=POLL_MS).values():
                 for record in records:
                     if record.value is not None:
-                        heard = time.monotonic()
+                        heard = time.time()
                         headers = {name: value.decode() for name, value in record.headers}
                         yield headers, record.value, heard

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from schemas.spec import Spec
+from transforms.core.late import BEFORE_ALL
 
 _LEAST_MS, _MOST_MS = 1_000, 60_000
 _FIRINGS_A_SESSION = 32
@@ -40,16 +41,19 @@ class Firing:
         """The watermark at which an observation of this time may first complete something."""
         return self._on_grid(time + self.wait + self.horizon)
 
-    def next(self, due: int, now: int, median: int, apart: int = 1) -> int:
+    def next(self, due: int, now: int, median: int, known: int = BEFORE_ALL, apart: int = 1) -> int:
         """The watermark to fire at after `now`, for what may be complete once `due` is final; not
         sooner than `apart` ms after it.
 
-        `median` is that of the times of what waits. On a live stream it lies behind the
-        watermark. Where it lies ahead, the job is reading up on the past: it fires half-way there,
-        so that days of event time take a few firings and not one every few seconds of them.
+        `known` is a watermark that is reached already, or will be soon, where one is known: the
+        job may be reading up on the past, and then one firing does for all of it. Else `median`
+        tells, that of the times of what waits. On a live stream it lies behind the watermark;
+        where it lies ahead, the next firing is half-way there, so that days of event time take a
+        few firings and not one every few seconds of them.
         """
-        ahead = max(median - now, 0) // 2
-        return self._on_grid(max(due + self.horizon, now + max(apart, 1), now + ahead))
+        ahead = max(median - now, 0) // 2 if known == BEFORE_ALL else 0
+        soonest = self._on_grid(max(due + self.horizon, now + max(apart, 1), now + ahead))
+        return max(soonest, known // self.interval * self.interval)
 
     def _on_grid(self, watermark: int) -> int:
         return -(-watermark // self.interval) * self.interval

@@ -30,6 +30,7 @@ from transforms.core.archive import CELLS
 from transforms.core.arrays import NEVER, ints
 from transforms.core.growth import check_layout, grown, marked
 from transforms.core.late import late_rows
+from transforms.core.reached import reached, reached_by
 from transforms.core.shard import EVER, Fired, Held, Shard
 from transforms.core.statistics import as_table, of_firing, of_late
 from transforms.firing import Firing
@@ -128,7 +129,7 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
         upto = self._upto(timestamp.micros // 1000, before)
         shard = Shard(self._spec, before, recent, cells)
         with Stopwatch() as watch:
-            rows = self._rows(waiting)
+            rows, known = self._rows(waiting)
         waiting.clear()
         fired = yield from watch.items(shard.fire(rows, upto))
         tell_firing(shard, fired, watch.us)
@@ -143,10 +144,10 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
             due.clear()
             return
         if fired.waiting.num_rows:
-            waiting.add(marked(whole(fired.waiting), self._layout))
+            waiting.add(reached(marked(whole(fired.waiting), self._layout), known))
         self._pace.took(number, time.monotonic() - begun)
         now, apart = upto + self._firing.horizon, self._pace.apart
-        self._set(timer, due, self._firing.next(fired.next_due, now, fired.median, apart))
+        self._set(timer, due, self._firing.next(fired.next_due, now, fired.median, known, apart))
 
     def _held(self, held: Any) -> Held:
         """What is held; of a job before this one, too. Raises StateRefused."""
@@ -155,12 +156,14 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
             return Held.from_batch(batch)
         return Held()
 
-    def _rows(self, waiting: Any) -> pa.Table:
-        """The observations that wait; those of a job before this one, too. Raises StateRefused."""
-        chunks = waiting.read()
+    def _rows(self, waiting: Any) -> tuple[pa.Table, int]:
+        """The observations that wait, and the watermark that the last of them came with; those of
+        a job before this one, too. Raises StateRefused."""
+        chunks = list(waiting.read())
+        known = reached_by(chunks)
         if not self._firing.bounded:
             chunks = [grown(chunk, self._spec, self._layout) for chunk in chunks]
-        return pa.Table.from_batches(chunks, self._schema)
+        return pa.Table.from_batches(chunks, self._schema), known
 
     def _upto(self, at: int, held: Held) -> int:
         """Up to when all is final at a timer's time. What was released stays so, whatever a runner

@@ -37,12 +37,17 @@ from schemas.spec import Spec
 from transforms.coders import OBSERVATIONS, Tagged
 from transforms.core.arrays import ints
 from transforms.core.late import BEFORE_ALL, Watermark
+from transforms.core.reached import reached
 from transforms.measures import Stopwatch
 
 SLICE_S = 5.0
 """How long a call lasts at least while there is much to read."""
 
 HAND_BACK_S = 1.0
+BEATS_MS = 100
+"""A reader reports so much less than its watermark, and a ms more each time that it hands back, up
+to the watermark: some engines fire a timer that is due only when the watermark moves."""
+
 DISCOVER_S = 30.0
 
 
@@ -163,13 +168,31 @@ class _Read(beam.DoFn, RestrictionProvider):  # type: ignore[misc]
             if not tracker.try_claim(reading):
                 return
             reported = estimator.current_watermark()
+            after = _to_report(watermark, reported)
             tell_batch(len(gathered), reader.took_bytes, watch.us)
             tell_reader(number, reader.behind, watermark.job)
-            yield from (_stamped(batch, reported) for batch in batches)
-            _report(estimator, watermark)
-            if self._is_over(time.monotonic() - begun, reader.filled):
+            yield from (self._stamped(batch, reported, after) for batch in batches)
+            is_over = self._is_over(time.monotonic() - begun, reader.filled)
+            if after is not None:
+                estimator.set_watermark(_after_a_beat(watermark, after) if is_over else after)
+            if is_over:
                 tracker.defer_remainder(Duration(0))
                 return
+
+    def _stamped(
+        self, tagged: Tagged, reported: Timestamp | None, after: Timestamp | None
+    ) -> TimestampedValue:
+        """A batch at a time that holds the watermark back until it is processed, but not for long:
+        its earliest event time, or where the watermark is beyond that, the watermark. A sole
+        reader tells what the job's watermark will be after it."""
+        tag, batch = tagged
+        low = MIN_TIMESTAMP if reported is None else reported
+        if tag != OBSERVATIONS:
+            return TimestampedValue(tagged, low)
+        earliest = Timestamp(micros=int(ints(batch["time"]).min()) * 1000)
+        if self._reads.readers == 1 and after is not None:
+            batch = reached(batch, after.micros // 1000)
+        return TimestampedValue((tag, batch), max(earliest, low))
 
     def _is_over(self, seconds: float, far: bool) -> bool:
         """Whether a stream's call has lasted long enough."""
@@ -276,21 +299,16 @@ def _wait(watermark: Watermark, silence: int) -> None:
         watermark.advance(watermark.clock + silence)
 
 
-def _stamped(tagged: Tagged, reported: Timestamp | None) -> TimestampedValue:
-    """A batch at a time that holds the watermark back until it is processed, but not for long:
-    its earliest event time, or where the watermark is beyond that, the watermark."""
-    tag, batch = tagged
-    low = MIN_TIMESTAMP if reported is None else reported
-    if tag != OBSERVATIONS:
-        return TimestampedValue(tagged, low)
-    earliest = Timestamp(micros=int(ints(batch["time"]).min()) * 1000)
-    return TimestampedValue(tagged, max(earliest, low))
-
-
-def _report(estimator: Any, watermark: Watermark) -> None:
+def _to_report(watermark: Watermark, reported: Timestamp | None) -> Timestamp | None:
+    """What to report after a batch: a little less than the job's watermark, and never less than
+    before."""
     if watermark.job <= BEFORE_ALL:
-        return
-    now = Timestamp(micros=watermark.job * 1000)
-    reported = estimator.current_watermark()
-    if reported is None or now > reported:
-        estimator.set_watermark(now)
+        return reported
+    now = Timestamp(micros=(watermark.job - BEATS_MS) * 1000)
+    return now if reported is None else max(now, reported)
+
+
+def _after_a_beat(watermark: Watermark, reported: Timestamp) -> Timestamp:
+    """A ms more than what was reported, up to the job's watermark."""
+    beat = reported + Duration(micros=1000)
+    return max(reported, min(beat, Timestamp(micros=watermark.job * 1000)))

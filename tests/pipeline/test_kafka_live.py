@@ -34,9 +34,7 @@ def topic_of(live: Live) -> str:
     return next(iter(live.reads.spec.sources))
 
 
-def test_a_caught_up_reader_defers_by_whole_seconds_and_goes_on(
-    kafka: Connection, live: Live
-) -> None:
+def test_a_caught_up_reader_hands_back_and_goes_on(kafka: Connection, live: Live) -> None:
     topic = topic_of(live)
     send(kafka, topic, [message(view(n, i=n + 1), partition=n % 2) for n in range(4)])
     assert items(live.until(4)) == [1, 2, 3, 4]
@@ -69,7 +67,11 @@ def test_s3_the_watermark_is_the_least_of_the_partitions_until_they_are_idle(
     erasures = [*live.reads.spec.sources][1]
     send(kafka, erasures, [message({"u": "v", "t": T + now - 900}, at=now)])
     live.until(1)
-    assert live.estimator.now == Timestamp(micros=(T + now - 900) * 1000)
+    assert live.says(Timestamp(micros=(T + now - 900) * 1000))
+    before = live.estimator.now
+    live.call()  # nothing comes, but some engines fire a timer that is due only when it moves
+    assert before is not None
+    assert live.estimator.now == before + Duration(micros=1000)
 
 
 def test_offsets_are_committed_when_a_bundle_is_final(kafka: Connection, live: Live) -> None:

@@ -68,7 +68,7 @@ def heard_live(kafka: Connection, name: str, idle: str) -> tuple[Live, str]:
     send(kafka, f"{name}-e", [message(view(500), at=1000, partition=1)])
     send(kafka, f"{name}-x", [message({"u": "v", "t": T + 500}, at=1000)])
     live.until(3)
-    assert live.estimator.now == at_ms(500)
+    assert live.says(at_ms(500))
     return live, f"{name}-e"
 
 
@@ -84,12 +84,12 @@ def test_an_outage_is_waited_out_and_makes_nobody_idle(mortal: Broker) -> None:
         callback()  # a commit that fails fails nothing
     mortal.start()
     live.call()
-    assert live.estimator.now == at_ms(500)
+    assert live.says(at_ms(500))
     late = [message(view(600 + n, i=n + 1), at=7000, partition=1) for n in range(1_000)]
     send(kafka, topic, [message(view(90_000, i=5000), at=7000), *late])
     assert sorted(items(live.until(1_001))) == [*range(1, 1_001), 5000]
     assert live.beside["late"] == []
-    until(lambda: live.call() is not None and live.estimator.now == at_ms(90_000))
+    until(lambda: live.call() is not None and live.says(at_ms(90_000)))
     live.worker.teardown()
 
 
@@ -102,8 +102,8 @@ def test_silence_is_counted_in_contact_alone(
     time.sleep(3)
     for _ in range(2):
         live.call()
-    assert live.estimator.now == at_ms(500)
-    until(lambda: live.call() is not None and live.estimator.now == at_ms(1000))
+    assert live.says(at_ms(500))
+    until(lambda: live.call() is not None and live.says(at_ms(1000)))
     live.worker.teardown()
 
 

@@ -62,3 +62,11 @@ def test_a_job_that_reads_up_on_the_past_fires_half_way_to_the_median(now: int, 
     at = made.next(now - 500, now, median=now + ahead)
     assert at % 10 == 0
     assert now + ahead // 2 <= at < now + ahead // 2 + 11
+
+
+def test_where_the_watermark_is_known_one_firing_does_for_all_that_is_past() -> None:
+    made = Firing(bounded=False, horizon=100, wait=1_000, interval=500)
+    assert made.next(due=0, now=1_000, median=90_000, known=60_499) == 60_000
+    assert made.next(due=0, now=1_000, median=90_000) == 45_500  # half-way, where it is not
+    assert made.next(due=2_000, now=1_000, median=0, known=1_200) == 2_500  # due comes first
+    assert made.next(due=0, now=1_000, median=0, known=1_000, apart=3_000) == 4_000

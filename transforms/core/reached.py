@@ -1,0 +1,27 @@
+"""The watermark that a batch came with: what the job's is, or will be as soon as the batch is in.
+
+A stage's own watermark is not told to it. A shard that reads up on the past fires for all of it at
+once, where it knows how far the watermark is.
+"""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from transforms.core.late import BEFORE_ALL
+
+_KEY = b"phia-watermark"
+
+
+def reached(batch: pa.RecordBatch, watermark: int) -> pa.RecordBatch:
+    """The batch with a watermark, ms; BEFORE_ALL is none."""
+    if watermark <= BEFORE_ALL:
+        return batch
+    metadata = {**(batch.schema.metadata or {}), _KEY: str(watermark).encode()}
+    return batch.replace_schema_metadata(metadata)
+
+
+def reached_by(batches: Iterable[pa.RecordBatch]) -> int:
+    """The latest watermark among batches, ms; BEFORE_ALL where none came with one."""
+    found = [(batch.schema.metadata or {}).get(_KEY) for batch in batches]
+    return max((int(each) for each in found if each is not None), default=BEFORE_ALL)
