@@ -21,7 +21,7 @@ UP_S = 90.0
 
 
 @pytest.mark.flink
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_cluster_goes_up_mends_itself_and_goes_down(tmp_path: Path) -> None:
     folder = tmp_path / "flink"
     said = _phia("flink", "up", "--folder", str(folder), "--port", "0")
@@ -103,7 +103,7 @@ def _phia(*arguments: str) -> str:
 
 def _run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "pipeline.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=800, check=False)
 
 
 def _await(happened: Callable[[], bool]) -> None:
