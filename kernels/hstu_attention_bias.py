@@ -1,8 +1,12 @@
-"""The gradient of the bias of HSTU attention in Triton: a program is a diagonal of tiles.
+"""The gradients of the bias of HSTU attention in Triton, in one order of sums.
 
-Tiles whose query block is the same number of blocks after their key block share their distances, so
-a program adds up along its diagonal, in registers, in one order. H heads · P relative positions ·
-C time buckets · M queries and N keys of a tile · K diagonals · S shares of the sequences.
+Tiles of few buckets are added up where their scores are (kernels/hstu_attention_backward.py). Of
+the others, those of the band of tiles along the diagonal left the gradients of their scores in
+memory: kernels/hstu_attention_band.py adds these up. What is left, tiles with targets and far tiles
+of many buckets, is computed anew, bucket by bucket.
+
+H heads · C time buckets · M queries and N keys of a tile · A tiles of the
+band, from the diagonal on · S shares of the blocks · P parts of a tile's keys · W distances in one.
 """
 
 from typing import Any
@@ -13,164 +17,260 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels import hstu_attention_launch as launch
+from kernels.hstu_attention_band import by_bucket, by_bucket_in_warps, by_distance
+from kernels.hstu_attention_plan import Tiles
 from kernels.hstu_attention_tile import (
+    BELOW_ZERO,
+    TIME_ENTRIES,
+    UNSEEN,
+    activation,
+    any_time,
     bounds,
+    bucket_of,
+    column_clock,
+    dot,
+    elapsed,
     is_visible,
     load_rows,
-    score_gradient,
-    time_buckets_of,
-    weights,
+    read,
+    row_clock,
+    slot_of,
 )
 from kernels.relative_bias import RelativeBias
 
-SHARES = 16  # of the sequences, at most: more programs, and as many more partial sums
+SHARES = 64  # of the blocks: more programs, and as many more partial sums
+WARPS = 3001  # a prime, so that each gets tiles of all slots
+ROWS = 16  # of a tile for a warp at a time
+CHUNK = 16  # buckets that are added up at once
+ELEMENTS = 128  # of a tile, multiplied at once
+AT_ONCE = 1024  # elements of a tile
+
+Sums = tuple[Tensor, Tensor]
+
+
+def padded_buckets(bias: RelativeBias | None) -> int:
+    """As many as there are sums of, a power of two."""
+    buckets = 1 if bias is None else bias.time_HC.shape[1]
+    padded: int = triton.next_power_of_2(max(buckets, CHUNK))
+    return padded
+
+
+def new_sums(bias: RelativeBias, listed: Tiles, constants: dict[str, Any]) -> Sums:
+    """Where the band's gradients of scores go, and each block's sums by bucket."""
+    number, slots = listed.in_band.shape
+    heads = len(bias.time_HC)
+    size = constants["BLOCK_M"] * constants["BLOCK_N"]
+    kind = torch.float32 if constants["OPERAND"] == tl.float32 else torch.bfloat16
+    device = bias.time_HC.device
+    leaves = torch.empty(number, slots, heads, size, dtype=kind, device=device)
+    return leaves, torch.zeros(number, heads, padded_buckets(bias), device=device)
 
 
 def bias_backward(
-    bias: RelativeBias, inputs: launch.Arguments, constants: dict[str, Any], longest: int
+    bias: RelativeBias,
+    sums: Sums,
+    listed: Tiles,
+    inputs: launch.Arguments,
+    alpha: float,
+    longest: int,
+    constants: dict[str, Any],
 ) -> tuple[Tensor, Tensor]:
     """The gradients of both tables; `inputs` are what the other backward kernels are given."""
-    heads, buckets = bias.time_HC.shape
-    sequences = len(inputs[4][0]) - 1
-    block, shares = constants["BLOCK"], min(sequences, SHARES)
-    diagonals = triton.cdiv(longest, block)
-    padded: int = triton.next_power_of_2(buckets)
-    sums = torch.empty(0, dtype=torch.float32, device=bias.time_HC.device)
-    distance_SHK2N = sums.new_empty(shares, heads, diagonals, 2, block)
-    time_SHKC = sums.new_empty(shares, heads, diagonals, padded)
-    grid = (diagonals, heads, shares)
-    _bias_backward[grid](
-        distance_SHK2N, time_SHKC, *inputs, sequences, **constants, PADDED_C=padded
+    (leaves, near_SHC), (heads, buckets) = sums, bias.time_HC.shape
+    positions, c = bias.position_HP.shape[1], near_SHC.shape[2]
+    made, m, n = inputs[5], constants["BLOCK_M"], constants["BLOCK_N"]
+    number, slots = listed.in_band.shape
+    time_SHC = near_SHC.new_zeros(WARPS, heads, c)
+    distance_SAHPW = near_SHC.new_empty(SHARES, slots, heads, n // m, 2 * m)
+    shape = (number, heads, slots)
+    grid, sizes = (WARPS,), {"M": m, "N": n, "C": c}
+    given = (time_SHC, leaves, listed.in_band, listed.origins, made, *shape)
+    if leaves.dtype == torch.bfloat16:
+        by_bucket_in_warps[grid](*given, **sizes, R=min(ROWS, n), num_warps=1)
+    else:
+        padded = max(triton.next_power_of_2(heads), 16)
+        by_bucket[grid](*given, **sizes, CHUNK=CHUNK, E=min(ELEMENTS, m * n), PADDED_H=padded)
+    by_distance[(SHARES * slots, heads, n // m)](
+        *(distance_SAHPW, leaves, listed.in_band, *shape),
+        M=m,
+        N=n,
+        R=min(AT_ONCE // m, m),
+        num_warps=1,
     )
-    dposition_HP = _by_position(distance_SHK2N.sum(0), bias.position_HP.shape[1])
-    dtime_HC = time_SHKC.sum((0, 2))[:, :buckets]
-    return dposition_HP.to(bias.position_HP.dtype), dtime_HC.to(bias.time_HC.dtype)
+    left_time_SHC = near_SHC.new_empty(SHARES, heads, c)
+    left_distance_SHX = near_SHC.new_zeros(SHARES, heads, longest + 3 * n + m)
+    _left_over[(SHARES, heads)](
+        *(left_time_SHC, left_distance_SHX, left_distance_SHX.shape[2]),
+        *(inputs, listed.entries, listed.counts, listed.origins, listed.width, alpha, *shape),
+        positions,
+        **{**launch.of_kernel(constants), "num_stages": 1, "C": c, "BUCKETS": buckets},
+    )
+    far_HC = near_SHC.sum(0)
+    dtime_HC = far_HC + time_SHC.sum(0) + left_time_SHC.sum(0)
+    dposition_HP = _by_position(_unfolded(distance_SAHPW.sum(0)), n, positions)
+    dposition_HP += _by_position(left_distance_SHX.sum(0), 2 * n, positions)
+    dposition_HP[:, positions - 1] += far_HC.sum(1)
+    kinds = bias.position_HP.dtype, bias.time_HC.dtype
+    return dposition_HP.to(kinds[0]), dtime_HC[:, :buckets].to(kinds[1])
 
 
-def _by_position(distance_HK2N: Tensor, positions: int) -> Tensor:
-    """[H, P]: sums by distance, with all that is below zero at zero and all beyond P at P - 1.
-
-    Diagonal κ has the distances κN … κN + N - 1, then κN - N … κN - 1.
+def _unfolded(distance_AHPW: Tensor) -> Tensor:
+    """[H, X]: sums of all tiles of the band by distance, from -N on: each tile is M further than
+    the one before, and each M of its keys as much nearer than those before.
     """
-    block = distance_HK2N.shape[-1]
-    upper_HX, lower_HX = (half.flatten(1) for half in distance_HK2N.unbind(2))
-    sum_HX = torch.nn.functional.pad(upper_HX, (block, positions))
-    sum_HX[:, : lower_HX.shape[1]] += lower_HX
-    sum_HX[:, block] += sum_HX[:, :block].sum(1)
-    sum_HX = sum_HX[:, block:]
+    slots, heads, parts, w = distance_AHPW.shape
+    m = w // 2
+    sum_HX = distance_AHPW.new_zeros(heads, (slots + parts) * m)
+    for part, part_AHW in enumerate(distance_AHPW.unbind(2)):
+        for half, half_AHM in enumerate(part_AHW.split(m, 2)):
+            at = (parts - part - 1 + half) * m
+            sum_HX[:, at : at + slots * m] += half_AHM.transpose(0, 1).flatten(1)
+    return sum_HX
+
+
+def _by_position(sum_HX: Tensor, zero: int, positions: int) -> Tensor:
+    """[H, P]: sums by distance, that of 0 at `zero`; below it to 0, and beyond P to P - 1."""
+    sum_HX = torch.nn.functional.pad(sum_HX, (0, positions))
+    sum_HX[:, zero] += sum_HX[:, :zero].sum(1)
+    sum_HX = sum_HX[:, zero:]
     sum_HX[:, positions - 1] += sum_HX[:, positions:].sum(1)
     return sum_HX[:, :positions]
 
 
 @triton.jit
-def _bias_backward(
-    distance_sums,
+def _left_over(
     time_sums,
-    dout,
-    q,
-    k,
-    v,
-    sequences,
-    bias,
+    distance_sums,
+    extent,
+    inputs,
+    entries,
+    counts,
+    origins,
+    width,
     alpha,
+    number,
     heads,
-    count,
+    slots,
+    positions,
     D: tl.constexpr,
     V: tl.constexpr,
     PADDED_D: tl.constexpr,
     PADDED_V: tl.constexpr,
-    BLOCK: tl.constexpr,
+    M: tl.constexpr,
+    N: tl.constexpr,
     OPERAND: tl.constexpr,
-    PADDED_C: tl.constexpr,
+    C: tl.constexpr,
+    BUCKETS: tl.constexpr,
 ):
-    """The sums of one diagonal, one head and one share of the sequences."""
-    diagonal, h, share = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    upper_N = tl.zeros((BLOCK,), tl.float32)
-    lower_N = tl.zeros((BLOCK,), tl.float32)
-    time_C = tl.zeros((PADDED_C,), tl.float32)
-    local_N = tl.arange(0, BLOCK)
-
-    for b in range(share, count, tl.num_programs(2)):
-        start, length, history, scale = bounds(sequences, b)
-        for step in range(diagonal, _last(diagonal, length, history, BLOCK)):
-            row, column, at_M = _tile(step, diagonal, length, history, BLOCK)
-            i_M, j_N = row * BLOCK + local_N, column * BLOCK + local_N
-            q_MD = load_rows(q, h, start, i_M, length, D, PADDED_D, OPERAND)
+    """The sums of a share of the tiles that are in no other sum, computed anew."""
+    dout, q, k, v, sequences, bias = inputs
+    share, h = tl.program_id(0), tl.program_id(1)
+    distance_sums += (share * heads + h) * extent
+    time_C = tl.zeros((C,), tl.float32)
+    for block in range(share, number, tl.num_programs(0)):
+        if tl.load(counts + block * 5 + 4) > 0:
+            b, column = tl.load(origins + block * 4), tl.load(origins + block * 4 + 1)
+            start, length, history, scale = bounds(sequences, b)
+            j_N = column * N + tl.arange(0, N)
             k_ND = load_rows(k, h, start, j_N, length, D, PADDED_D, OPERAND)
-            dout_MV = load_rows(dout, h, start, i_M, length, V, PADDED_V, OPERAND)
             v_NV = load_rows(v, h, start, j_N, length, V, PADDED_V, OPERAND)
-            _, slope_MN = weights(q_MD, k_ND, bias, alpha, h, start, i_M, j_N, length, history)
-            dscore_MN = score_gradient(dout_MV, v_NV, slope_MN, scale)
-
-            upper, lower = _distance_sums(dscore_MN, at_M)
-            upper_N += upper
-            lower_N += lower
-            bucket_MN = time_buckets_of(bias, start, i_M, j_N, length)
-            visible_MN = is_visible(i_M, j_N, length, history)
-            time_C += _time_sums(dscore_MN, bucket_MN, visible_MN, PADDED_C)
-
-    part = (share * heads + h) * tl.num_programs(0) + diagonal
-    tl.store(distance_sums + part * 2 * BLOCK + local_N, upper_N)
-    tl.store(distance_sums + part * 2 * BLOCK + BLOCK + local_N, lower_N)
-    tl.store(time_sums + part * PADDED_C + tl.arange(0, PADDED_C), time_C)
-
-
-@triton.jit
-def _last(diagonal, length, history, BLOCK: tl.constexpr):
-    """Where the steps of a diagonal end.
-
-    A step is a block of queries; on the main diagonal those with targets only come once more.
-    """
-    rows = tl.cdiv(length, BLOCK)
-    first_of_targets = history // BLOCK + 1
-    more = tl.where(diagonal == 0, tl.maximum(rows - first_of_targets, 0), 0)
-    return tl.where(diagonal < first_of_targets, rows + more, diagonal)
-
-
-@triton.jit
-def _tile(step, diagonal, length, history, BLOCK: tl.constexpr):
-    """The query block and key block of a step, and where its queries stand within their block.
-
-    Targets stand next after the history, hence in its last block, whatever block they are in. What
-    comes once more is their block with itself, where each sees itself at a distance of zero.
-    """
-    rows = tl.cdiv(length, BLOCK)
-    standing = history // BLOCK
-    local_M = tl.arange(0, BLOCK)
-    if step < rows:
-        row = step
-        block = tl.minimum(row, standing)
-        column = block - diagonal
-        at_M = tl.minimum(row * BLOCK + local_M, history) - block * BLOCK
-    else:
-        row = step - rows + standing + 1
-        column = row
-        at_M = local_M
-    return row, column, at_M
+            for step in range(tl.load(counts + block * 5 + 1), tl.load(counts + block * 5 + 3)):
+                row = tl.load(entries + block * width + step) & 0xFFFFF
+                is_part = step >= tl.load(counts + block * 5 + 2)
+                slot = slot_of(row, column, length, history, slots, positions, is_part, M, N)
+                if slot < 0:
+                    i_M = row * M + tl.arange(0, M)
+                    q_MD = load_rows(q, h, start, i_M, length, D, PADDED_D, OPERAND)
+                    dout_MV = load_rows(dout, h, start, i_M, length, V, PADDED_V, OPERAND)
+                    time_C += _left_tile(
+                        distance_sums,
+                        bias,
+                        h,
+                        start,
+                        length,
+                        history,
+                        i_M,
+                        j_N,
+                        q_MD,
+                        k_ND,
+                        dout_MV,
+                        v_NV,
+                        alpha,
+                        scale,
+                        C,
+                        BUCKETS,
+                        OPERAND,
+                    )
+    tl.store(time_sums + (share * heads + h) * C + tl.arange(0, C), time_C)
 
 
 @triton.jit
-def _distance_sums(x_MN, at_M):
+def _left_tile(
+    distance_sums,
+    bias,
+    h,
+    start,
+    length,
+    history,
+    i_M,
+    j_N,
+    q_MD,
+    k_ND,
+    dout_MV,
+    v_NV,
+    alpha,
+    scale,
+    C: tl.constexpr,
+    BUCKETS: tl.constexpr,
+    OPERAND: tl.constexpr,
+):
+    """[C]: the sums of a tile by bucket; those by distance are added to what is in memory."""
+    N: tl.constexpr = k_ND.shape[0]
+    query_clock = row_clock(bias[3] + start, i_M)
+    key_clock = column_clock(bias[4] + start, j_N)
+    elapsed_NM = elapsed(query_clock, key_clock)
+    at_M = tl.minimum(i_M, history)
+    near = bias[0] + h * bias[5] + BELOW_ZERO
+    half_NM = dot(k_ND, tl.trans(q_MD)) * (0.5 * alpha)
+    half_NM += read(near + tl.maximum(at_M[None, :] - j_N[:, None], -1), OPERAND)
+    half_NM += any_time(bias[1] + h * TIME_ENTRIES, elapsed_NM, BUCKETS, OPERAND)
+    visible_NM = is_visible(i_M[None, :], j_N[:, None], length, history, True)
+    _, slope_NM = activation(tl.where(visible_NM, half_NM, UNSEEN), scale, OPERAND)
+    dscore_NM = dot(v_NV, tl.trans(dout_MV)) * slope_NM
+
+    standing = tl.min(at_M, 0)
+    upper_N, lower_N = _distance_sums(dscore_NM, at_M - standing)
+    near = distance_sums + tl.maximum(standing - tl.min(j_N, 0), -N) + N + tl.arange(0, N)
+    tl.store(near, tl.load(near) + lower_N)
+    tl.debug_barrier()
+    tl.store(near + N, tl.load(near + N) + upper_N)
+    tl.debug_barrier()
+    bucket_NM = bucket_of(elapsed_NM, bias[6])
+    return _time_sums(dscore_NM, bucket_NM, visible_NM, C)
+
+
+@triton.jit
+def _distance_sums(x_NM, at_M):
     """[N], twice: sums of a tile by at - j, for 0 … N - 1 and for -N … -1.
 
-    Each row is turned so that column d holds what is d after or N - d before its query.
+    Each column is turned so that row d holds what is d before its query or N - d after it.
     """
-    N: tl.constexpr = x_MN.shape[1]
+    N: tl.constexpr = x_NM.shape[0]
     d_N = tl.arange(0, N)
-    turned_MN = tl.gather(x_MN, (at_M[:, None] - d_N[None, :]) & (N - 1), 1)
-    upper_MN = at_M[:, None] >= d_N[None, :]
-    upper_N = tl.sum(tl.where(upper_MN, turned_MN, 0.0), 0)
-    return upper_N, tl.sum(tl.where(upper_MN, 0.0, turned_MN), 0)
+    turned_NM = tl.gather(x_NM, (at_M[None, :] - d_N[:, None]) & (N - 1), 0)
+    upper_NM = at_M[None, :] >= d_N[:, None]
+    upper_N = tl.sum(tl.where(upper_NM, turned_NM, 0.0), 1)
+    return upper_N, tl.sum(tl.where(upper_NM, 0.0, turned_NM), 1)
 
 
 @triton.jit
-def _time_sums(x_MN, bucket_MN, visible_MN, PADDED_C: tl.constexpr):
-    """[C]: sums of a tile by bucket; a tile has few buckets, as its times lie close together."""
-    c_C = tl.arange(0, PADDED_C)
-    sum_C = tl.zeros((PADDED_C,), tl.float32)
-    first = tl.min(tl.min(tl.where(visible_MN, bucket_MN, PADDED_C), 1), 0)
-    last = tl.max(tl.max(tl.where(visible_MN, bucket_MN, -1), 1), 0)
+def _time_sums(x_NM, bucket_NM, visible_NM, C: tl.constexpr):
+    """[C]: sums of a tile by bucket."""
+    c_C = tl.arange(0, C)
+    sum_C = tl.zeros((C,), tl.float32)
+    first = tl.min(tl.min(tl.where(visible_NM, bucket_NM, C), 1), 0)
+    last = tl.max(tl.max(tl.where(visible_NM, bucket_NM, -1), 1), 0)
     for bucket in range(first, last + 1):
-        total = tl.sum(tl.sum(tl.where(bucket_MN == bucket, x_MN, 0.0), 1), 0)
+        total = tl.sum(tl.sum(tl.where(bucket_NM == bucket, x_NM, 0.0), 1), 0)
         sum_C += tl.where(c_C == bucket, total, 0.0)
     return sum_C

@@ -1,7 +1,10 @@
 """The forward of HSTU attention in Triton: a program is a block of queries of one head.
 
+The same program gives the gradient of its queries instead, for a backward in one order of sums.
 The letters are those of kernels/hstu_attention.py; M queries and N keys of a tile.
 """
+
+from typing import Any
 
 import torch
 import triton
@@ -9,7 +12,28 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels import hstu_attention_launch as launch
-from kernels.hstu_attention_tile import bounds, load_rows, store_rows, weights
+from kernels.hstu_attention_plan import Plan, plan, tiles
+from kernels.hstu_attention_tile import (
+    BELOW_ZERO,
+    TIME_ENTRIES,
+    UNSEEN,
+    activation,
+    any_time,
+    bounds,
+    column_clock,
+    dot,
+    elapsed,
+    far_bias,
+    few_bias,
+    is_visible,
+    load_rows,
+    load_whole_rows,
+    near_time,
+    place,
+    read,
+    row_clock,
+    store_rows,
+)
 from kernels.relative_bias import RelativeBias
 
 
@@ -26,56 +50,200 @@ def forward(
 ) -> Tensor:
     """out_THV of `hstu_attention`, in the type of the values."""
     out_THV = torch.zeros_like(v_THV)
-    constants = launch.constants(q_THD, v_THV)
-    heads = q_THD.shape[1]
-    grid = ((len(offsets_B1) - 1) * heads, triton.cdiv(longest, constants["BLOCK"]))
-    _forward[grid](
-        launch.rows(out_THV),
-        launch.rows(q_THD),
-        launch.rows(k_THD),
-        launch.rows(v_THV),
-        launch.sequences(offsets_B1, targets_B, divisor),
-        launch.biases(bias),
-        alpha,
-        heads,
-        **constants,
-    )
+    sequences = launch.sequences(offsets_B1, targets_B, divisor)
+    constants = launch.forward_constants(q_THD, v_THV)
+    made = plan(bias, sequences, longest, constants["GRANULE"])
+    inputs = (q_THD, k_THD, v_THV)
+    query_pass(out_THV, None, inputs, sequences, (made, bias), alpha, longest, constants)
     return out_THV
 
 
+def query_pass(
+    result: Tensor,
+    dout_THV: Tensor | None,
+    inputs: tuple[Tensor, Tensor, Tensor],
+    sequences: launch.Arguments,
+    planned: tuple[Plan, RelativeBias | None],
+    alpha: float,
+    longest: int,
+    constants: dict[str, Any],
+) -> None:
+    """Write the output, or, with that of the output, the gradient of queries."""
+    tokens, heads, _ = result.shape
+    listed = tiles(*planned, sequences, tokens, longest, constants, of_keys=False)
+    pairs, rows = (len(sequences[0]) - 1) * heads, triton.cdiv(longest, constants["BLOCK_M"])
+    together = min(launch.GROUP, max(pairs, 1))
+    grid = (triton.cdiv(pairs, together) * together * rows,)
+    _query_pass[grid](
+        launch.rows(result),
+        None if dout_THV is None else launch.rows(dout_THV),
+        *(launch.rows(x) for x in inputs),
+        *(launch.blocks(x, constants["BLOCK_N"]) for x in inputs[1:]),
+        sequences,
+        planned[0].bias,
+        listed.entries,
+        listed.counts,
+        listed.width,
+        alpha,
+        heads,
+        rows,
+        pairs,
+        together,
+        **launch.of_kernel(constants),
+        C=1 if planned[1] is None else planned[1].time_HC.shape[1],
+    )
+
+
 @triton.jit
-def _forward(
-    out,
+def _query_pass(
+    result,
+    dout,
     q,
     k,
     v,
+    k_blocks,
+    v_blocks,
     sequences,
     bias,
+    entries,
+    counts,
+    width,
     alpha,
     heads,
+    rows,
+    pairs,
+    together,
     D: tl.constexpr,
     V: tl.constexpr,
     PADDED_D: tl.constexpr,
     PADDED_V: tl.constexpr,
-    BLOCK: tl.constexpr,
+    M: tl.constexpr,
+    N: tl.constexpr,
     OPERAND: tl.constexpr,
+    C: tl.constexpr,
 ):
-    """A block of rows of out, from all keys that they see."""
-    b, h = tl.program_id(0) // heads, tl.program_id(0) % heads
-    row = tl.num_programs(1) - 1 - tl.program_id(1)  # the last see the most keys: first
-    start, length, history, scale = bounds(sequences, b)
-    if row * BLOCK >= length:
+    """A block of rows of the output, or of dq, from all keys that they see."""
+    b, h, row = place(rows, pairs, heads, together)
+    row = rows - 1 - row  # the last see the most keys: first
+    if b * heads + h >= pairs:
         return
-    i_M = row * BLOCK + tl.arange(0, BLOCK)
+    start, length, history, scale = bounds(sequences, b)
+    if row * M >= length:
+        return
+    i_M = row * M + tl.arange(0, M)
     q_MD = load_rows(q, h, start, i_M, length, D, PADDED_D, OPERAND)
-    out_MV = tl.zeros((BLOCK, PADDED_V), tl.float32)
+    if dout is None:
+        dout_MV = None
+        sum_MW = tl.zeros((M, PADDED_V), tl.float32)
+    else:
+        dout_MV = load_rows(dout, h, start, i_M, length, V, PADDED_V, OPERAND)
+        sum_MW = tl.zeros((M, PADDED_D), tl.float32)
+    query_clock, time = None, None
+    if bias is not None:
+        query_clock = column_clock(bias[3] + start, i_M)
+        time = bias[1] + h * TIME_ENTRIES
+    block = start // M + b + row
+    entries += block * width
+    counts += block * 5
+    ones, fews, nears = tl.load(counts), tl.load(counts + 1), tl.load(counts + 2)
+    n_N = tl.arange(0, N)
+    HAS_TARGETS: tl.constexpr = sequences[1] is not None
 
-    # The history before this block, then the block itself.
-    before = tl.minimum(row, tl.cdiv(history, BLOCK))
-    for step in range(before + 1):
-        j_N = tl.where(step < before, step, row) * BLOCK + tl.arange(0, BLOCK)
+    for step in range(ones):
+        entry = tl.load(entries + step)
+        half_bias = 0.0 if bias is None else far_bias(bias, h, entry)
+        first = (entry & 0xFFFFF) * N
+        k_ND = load_whole_rows(k, k_blocks, h, start, first, N, D, PADDED_D, OPERAND)
+        v_NV = load_whole_rows(v, v_blocks, h, start, first, N, V, PADDED_V, OPERAND)
+        sum_MW = _add(sum_MW, q_MD, dout_MV, k_ND, v_NV, half_bias, None, alpha, scale, OPERAND)
+
+    if bias is not None:
+        for step in range(ones, fews):
+            entry = tl.load(entries + step)
+            first = (entry & 0xFFFFF) * N
+            k_ND = load_whole_rows(k, k_blocks, h, start, first, N, D, PADDED_D, OPERAND)
+            v_NV = load_whole_rows(v, v_blocks, h, start, first, N, V, PADDED_V, OPERAND)
+            key_clock = row_clock(bias[4] + (start + first), n_N)
+            elapsed_MN = elapsed(query_clock, key_clock)
+            half_bias_MN, _ = few_bias(bias, h, entry, elapsed_MN, OPERAND)
+            sum_MW = _add(
+                sum_MW, q_MD, dout_MV, k_ND, v_NV, half_bias_MN, None, alpha, scale, OPERAND
+            )
+
+        for step in range(fews, nears):
+            entry = tl.load(entries + step)
+            first = (entry & 0xFFFFF) * N
+            k_ND = load_whole_rows(k, k_blocks, h, start, first, N, D, PADDED_D, OPERAND)
+            v_NV = load_whole_rows(v, v_blocks, h, start, first, N, V, PADDED_V, OPERAND)
+            key_clock = row_clock(bias[4] + (start + first), n_N)
+            elapsed_MN = elapsed(query_clock, key_clock)
+            half_bias_MN = near_time(time, entry >> 20, elapsed_MN, OPERAND)
+            half_bias_MN += _by_distance(
+                bias, h, heads, i_M, first, n_N, history, HAS_TARGETS, False, OPERAND
+            )
+            sum_MW = _add(
+                sum_MW, q_MD, dout_MV, k_ND, v_NV, half_bias_MN, None, alpha, scale, OPERAND
+            )
+
+    for step in range(nears, tl.load(counts + 3)):
+        first = (tl.load(entries + step) & 0xFFFFF) * N
+        j_N = first + n_N
         k_ND = load_rows(k, h, start, j_N, length, D, PADDED_D, OPERAND)
         v_NV = load_rows(v, h, start, j_N, length, V, PADDED_V, OPERAND)
-        weight_MN, _ = weights(q_MD, k_ND, bias, alpha, h, start, i_M, j_N, length, history)
-        out_MV = tl.dot(weight_MN.to(OPERAND), v_NV, out_MV, input_precision="ieee")
-    store_rows(out, out_MV * scale, h, start, i_M, length, V)
+        visible_MN = is_visible(i_M[:, None], j_N[None, :], length, history, HAS_TARGETS)
+        half_bias_MN = 0.0
+        if bias is not None:
+            key_clock = row_clock(bias[4] + (start + first), n_N)
+            half_bias_MN = any_time(time, elapsed(query_clock, key_clock), C, OPERAND)
+            half_bias_MN += _by_distance(
+                bias, h, heads, i_M, first, n_N, history, HAS_TARGETS, True, OPERAND
+            )
+        sum_MW = _add(
+            sum_MW, q_MD, dout_MV, k_ND, v_NV, half_bias_MN, visible_MN, alpha, scale, OPERAND
+        )
+    if dout is None:
+        store_rows(result, sum_MW * scale, h, start, i_M, length, V)
+    else:
+        store_rows(result, sum_MW * alpha, h, start, i_M, length, D)
+
+
+@triton.jit
+def _by_distance(
+    bias,
+    h,
+    heads,
+    i_M,
+    first,
+    n_N,
+    history,
+    HAS_TARGETS: tl.constexpr,
+    ITSELF: tl.constexpr,
+    OPERAND: tl.constexpr,
+):
+    """[M, N]: half the bias of each distance. A target stands next after the history, but is at no
+    distance from itself. The table that goes downwards has addresses that go up with the keys.
+    """
+    at_M1 = i_M[:, None].to(tl.int64)
+    if HAS_TARGETS:
+        at_M1 = tl.minimum(at_M1, history)
+    if HAS_TARGETS and ITSELF:
+        near = bias[0] + (h * bias[5] + BELOW_ZERO)
+        return read(near + tl.maximum(at_M1 - (first + n_N)[None, :], -1), OPERAND)
+    after_M1 = bias[0] + ((heads + h + 1) * bias[5] - 1 - BELOW_ZERO) - at_M1
+    return read((after_M1 + first) + n_N[None, :].to(tl.int64), OPERAND)
+
+
+@triton.jit
+def _add(
+    sum_MW, q_MD, dout_MV, k_ND, v_NV, half_bias, visible_MN, alpha, scale, OPERAND: tl.constexpr
+):
+    """A sum with what one tile adds to it."""
+    half_MN = dot(q_MD, tl.trans(k_ND)) * (0.5 * alpha) + half_bias
+    if visible_MN is not None:
+        half_MN = tl.where(visible_MN, half_MN, UNSEEN)
+    silu_MN, slope_MN = activation(half_MN, scale, OPERAND)
+    if dout_MV is None:
+        added_MN, rows_NW = silu_MN, v_NV
+    else:
+        added_MN, rows_NW = dot(dout_MV, tl.trans(v_NV)) * slope_MN, k_ND
+    return dot(added_MN.to(OPERAND), rows_NW, sum_MW)

@@ -6,8 +6,7 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-
-from kernels.relative_bias import RelativeBias
+from triton.tools.tensor_descriptor import TensorDescriptor
 
 Arguments = tuple[Any, ...]
 
@@ -18,23 +17,79 @@ def rows(x_THW: Tensor) -> Arguments:
     return x_THW, x_THW.stride(0), x_THW.stride(1)
 
 
+def blocks(x_THW: Tensor, length: int) -> TensorDescriptor | None:
+    """A descriptor of blocks of so many rows, if the GPU has a copy engine that takes them."""
+    if not x_THW.is_cuda or torch.cuda.get_device_capability(x_THW.device)[0] < 9:
+        return None
+    tokens, heads, width = x_THW.shape
+    stride = x_THW.stride(0)
+    dense = x_THW.stride(2) == 1 and (x_THW.stride(1) == width or heads == 1)
+    aligned = x_THW.data_ptr() % 16 == 0 and stride % 8 == 0 and stride >= heads * width
+    whole = width in (16, 32, 64, 128, 256) and x_THW.dtype == torch.bfloat16
+    if not (dense and aligned and whole and tokens):
+        return None
+    return TensorDescriptor(x_THW, [tokens, heads * width], [stride, 1], [length, width])
+
+
 def sequences(offsets_B1: Tensor, targets_B: Tensor | None, divisor: float | None) -> Arguments:
     """Where sequences and their targets are, and what sums are divided by."""
     targets_B = None if targets_B is None else targets_B.contiguous()
     return offsets_B1.contiguous(), targets_B, float(divisor or 0)
 
 
-def biases(bias: RelativeBias | None) -> Arguments | None:
-    """The tables and the times of a bias, and how many positions and buckets it has."""
-    if bias is None:
-        return None
-    tensors = (bias.position_HP, bias.time_HC, bias.query_time_T, bias.key_time_T)
-    sizes = bias.position_HP.shape[1], bias.time_HC.shape[1]
-    return *(x.detach().contiguous() for x in tensors), *sizes
+Sizes = tuple[int, int, int, int, int | None]
+
+# Queries and keys of a tile, warps, tiles loaded ahead, and registers of a thread, if fewer than a
+# compiler would take let more programs run at one time; by what the widest head is at most.
+FORWARD: dict[int, Sizes] = {
+    64: (64, 64, 4, 2, 128),
+    128: (64, 64, 4, 3, None),
+    256: (64, 32, 4, 2, None),
+}
+QUERIES: dict[int, Sizes] = {
+    64: (64, 64, 4, 2, 168),
+    128: (64, 64, 4, 2, None),
+    256: (32, 32, 4, 1, None),
+}
+KEYS: dict[int, Sizes] = {
+    64: (64, 64, 4, 2, 168),
+    128: (64, 64, 4, 2, None),
+    256: (32, 32, 4, 1, None),
+}
+BIASED_KEYS: dict[int, Sizes] = {
+    64: (32, 64, 4, 2, 168),
+    128: (32, 64, 4, 3, None),
+    256: (32, 32, 4, 1, None),
+}
+GROUP = 16  # sequences and heads whose blocks run at one time
+GRANULE = 32  # tokens whose least and greatest times are known; all tiles have whole ones
+SMALL: Sizes = (16, 16, 4, 1, None)
+FLOAT32: Sizes = (32, 32, 4, 1, None)
 
 
-def constants(q_THD: Tensor, v_THV: Tensor) -> dict[str, Any]:
-    """What a kernel is compiled for.
+def forward_constants(q_THD: Tensor, v_THV: Tensor) -> dict[str, Any]:
+    """What the forward kernel is compiled for."""
+    return _constants(q_THD, v_THV, FORWARD)
+
+
+def query_constants(q_THD: Tensor, v_THV: Tensor) -> dict[str, Any]:
+    """What the same kernel is compiled for when it gives the gradient of queries."""
+    return _constants(q_THD, v_THV, QUERIES)
+
+
+def key_constants(q_THD: Tensor, v_THV: Tensor, *, biased: bool) -> dict[str, Any]:
+    """What the kernel is compiled for that gives the gradients of keys and values."""
+    return _constants(q_THD, v_THV, BIASED_KEYS if biased else KEYS)
+
+
+def of_kernel(constants: dict[str, Any]) -> dict[str, Any]:
+    """Constants under the names that they have in kernels."""
+    named = {"BLOCK_M": "M", "BLOCK_N": "N"}
+    return {named.get(name, name): x for name, x in constants.items() if name != "GRANULE"}
+
+
+def _constants(q_THD: Tensor, v_THV: Tensor, table: dict[int, Sizes]) -> dict[str, Any]:
+    """Sizes of a tile.
 
     A tensor on the CPU is for Triton's interpreter, which can't multiply bfloat16 and is slow:
     smaller tiles let it show in short sequences what a GPU does in long ones. On a GPU products of
@@ -43,9 +98,20 @@ def constants(q_THD: Tensor, v_THV: Tensor) -> dict[str, Any]:
     """
     widths = {"D": q_THD.shape[2], "V": v_THV.shape[2]}
     padded = {f"PADDED_{x}": max(triton.next_power_of_2(n), 16) for x, n in widths.items()}
-    if not q_THD.is_cuda:
-        return {**widths, **padded, "BLOCK": 16, "OPERAND": tl.float32}
-    if q_THD.dtype == torch.float32:
-        return {**widths, **padded, "BLOCK": 32, "OPERAND": tl.float32, "num_stages": 1}
-    wide = max(widths.values()) > 128
-    return {**widths, **padded, "BLOCK": 32 if wide else 64, "OPERAND": tl.bfloat16}
+    bfloat16 = q_THD.is_cuda and q_THD.dtype == torch.bfloat16
+    sizes = FLOAT32 if q_THD.is_cuda else SMALL
+    if bfloat16:
+        widest = max(padded.values())
+        sizes = next((row for width, row in table.items() if widest <= width), FLOAT32)
+    m, n, warps, stages, registers = sizes
+    return {
+        **widths,
+        **padded,
+        "BLOCK_M": m,
+        "BLOCK_N": n,
+        "GRANULE": GRANULE if q_THD.is_cuda else SMALL[0],
+        "OPERAND": tl.bfloat16 if bfloat16 else tl.float32,
+        "num_warps": warps,
+        "num_stages": stages,
+        "maxnreg": registers,
+    }

@@ -6,9 +6,11 @@ head · V width of a value head. Arguments that belong together come as tuples:
 - rows `(pointer, token_stride, head_stride)` of queries, keys, values and the like, whose last axis
   has stride one;
 - `sequences`: `(offsets, targets or None, divisor, or 0 for the sequence's own length)`;
-- `bias`: None or `(position, time, query_time, key_time, positions, buckets)`.
+- `bias`: None or `(distance, time, far, query_clock, key_clock, extent, buckets)`, as
+  kernels/hstu_attention_plan.py makes it.
 
-OPERAND is the type in which matrices are multiplied; sums are float32.
+OPERAND is the type in which matrices are multiplied; sums are float32. With bfloat16 a tanh is the
+GPU's own, exact to 2^-11, and tables are read where a product's registers are.
 """
 
 import triton
@@ -16,9 +18,14 @@ import triton.language as tl
 
 from kernels import time_buckets
 
-MANTISSA_BITS = tl.constexpr(time_buckets.MANTISSA_BITS)
-EXPONENT_BIAS = tl.constexpr(time_buckets.EXPONENT_BIAS)
-TIME_BITS = tl.constexpr(time_buckets.TIME_BITS)
+BUCKET_SHIFT = tl.constexpr(time_buckets.MANTISSA_BITS - time_buckets.TIME_BITS)
+BELOW_ONE = tl.constexpr((time_buckets.EXPONENT_BIAS << time_buckets.TIME_BITS) - 1)
+EARLIEST = tl.constexpr(1 - 0.5 ** (time_buckets.TIME_BITS + 1))  # edge_of(0)
+BELOW_ZERO = tl.constexpr(128)  # entries of an extended table of positions before distance zero
+TIME_ENTRIES = tl.constexpr(2 << (31 - time_buckets.MANTISSA_BITS + time_buckets.TIME_BITS))
+STEEP = tl.constexpr(2.0**24)  # makes the least difference of times that there is one, or more
+FAR_ENTRIES = tl.constexpr(4)
+UNSEEN = tl.constexpr(-40.0)  # a score whose SiLU is zero, and its derivative too
 
 
 @triton.jit
@@ -35,6 +42,32 @@ def bounds(sequences, b):
 
 
 @triton.jit
+def place(blocks, pairs, heads, together):
+    """The sequence, head and block of a program.
+
+    A group of sequences and heads goes first with all its blocks, so that those that run at one
+    time find each other's rows in the cache.
+    """
+    program = tl.program_id(0)
+    group, within = program // (together * blocks), program % (together * blocks)
+    pair = group * together + within % together
+    return pair // heads, pair % heads, within // together
+
+
+@triton.jit
+def slot_of(
+    row, column, length, history, slots, positions, is_part, M: tl.constexpr, N: tl.constexpr
+):
+    """Where in the band a tile is, or -1: as many rows from the block's first, and in the last slot
+    the sequence's last row, if some of its tile is not seen. Tiles with targets are in none.
+    """
+    slot = row - column * (N // M)
+    is_last = is_part & (row * M + M > length) & ((slots - 1) * M >= positions + N)
+    slot = tl.where(slot < slots - 1, slot, tl.where(is_last, slots - 1, -1))
+    return tl.where(tl.minimum(row * M + M, length) <= history, slot, -1)
+
+
+@triton.jit
 def load_rows(
     rows, h, start, i_M, length, WIDTH: tl.constexpr, PADDED: tl.constexpr, OPERAND: tl.constexpr
 ):
@@ -44,6 +77,32 @@ def load_rows(
     at_MW = (start + i_M)[:, None] * token_stride + h * head_stride + width_W[None, :]
     inside_MW = (i_M < length)[:, None] & (width_W < WIDTH)[None, :]
     return tl.load(pointer + at_MW, mask=inside_MW, other=0).to(OPERAND)
+
+
+@triton.jit
+def load_whole_rows(
+    rows,
+    descriptor,
+    h,
+    start,
+    first,
+    LENGTH: tl.constexpr,
+    WIDTH: tl.constexpr,
+    PADDED: tl.constexpr,
+    OPERAND: tl.constexpr,
+):
+    """[M, PADDED]: as `load_rows`, of LENGTH rows from the first on, all within the sequence."""
+    pointer, token_stride, head_stride = rows
+    if descriptor is not None:
+        return descriptor.load([(start + first).to(tl.int32), h * WIDTH])
+    width_W = tl.arange(0, PADDED)
+    token_M = start + first + tl.arange(0, LENGTH)
+    at_MW = token_M[:, None] * token_stride + h * head_stride + width_W[None, :]
+    if WIDTH == PADDED:
+        x_MW = tl.load(pointer + at_MW)
+    else:
+        x_MW = tl.load(pointer + at_MW, mask=(width_W < WIDTH)[None, :], other=0)
+    return x_MW.to(OPERAND)
 
 
 @triton.jit
@@ -57,53 +116,201 @@ def store_rows(rows, x_MW, h, start, i_M, length, WIDTH: tl.constexpr):
 
 
 @triton.jit
-def is_visible(i_M, j_N, length, history):
-    """[M, N]: what is not after a query, and of the targets only itself.
+def is_visible(i, j, length, history, HAS_TARGETS: tl.constexpr):
+    """What is not after a query, and of the targets only itself; i and j are broadcast.
 
-    Rows beyond the sequence see nothing, so that no bucket of their times need be looked at.
+    Without targets rows beyond the sequence, which are zero, see what they like.
     """
-    itself_MN = i_M[:, None] == j_N[None, :]
-    seen_MN = (j_N < history)[None, :] | itself_MN
-    return (i_M < length)[:, None] & (i_M[:, None] >= j_N[None, :]) & seen_MN
+    if HAS_TARGETS:
+        return (i < length) & (i >= j) & ((j < history) | (i == j))
+    return i >= j
 
 
 @triton.jit
-def time_buckets_of(bias, start, i_M, j_N, length):
-    """[M, N]: as kernels/time_buckets.py; query times less key times."""
-    _, _, query_time, key_time, _, buckets = bias
-    query_time_M = tl.load(query_time + start + i_M, mask=i_M < length, other=0)
-    key_time_N = tl.load(key_time + start + j_N, mask=j_N < length, other=0)
-    elapsed_MN = query_time_M[:, None] - key_time_N[None, :]
-    bits_MN = elapsed_MN.to(tl.float32).to(tl.int32, bitcast=True)
-    leading_MN = (bits_MN >> (MANTISSA_BITS - TIME_BITS)) - (EXPONENT_BIAS << TIME_BITS)
-    return tl.where(elapsed_MN > 0, tl.minimum(1 + leading_MN, buckets - 1), 0)
+def read(pointer, OPERAND: tl.constexpr):
+    """float32 at each pointer, in the layout that the pointers have."""
+    if tl.bfloat16 == OPERAND:
+        return tl.inline_asm_elementwise(
+            "ld.global.nc.f32 $0, [$1];", "=f,l", [pointer], tl.float32, is_pure=True, pack=1
+        )
+    return tl.load(pointer)
 
 
 @triton.jit
-def biases(bias, h, start, i_M, j_N, length, history):
-    """[M, N]: the bias of each query and key; a target stands next after the history."""
-    position, time, _, _, positions, buckets = bias
-    distance_MN = tl.maximum(tl.minimum(i_M, history)[:, None] - j_N[None, :], 0)
-    position_MN = tl.load(position + h * positions + tl.minimum(distance_MN, positions - 1))
-    bucket_MN = time_buckets_of(bias, start, i_M, j_N, length)
-    time_MN = tl.load(time + h * buckets + bucket_MN)
-    return position_MN.to(tl.float32) + time_MN.to(tl.float32)
+def read_clock(pointer):
+    """The two float32 that a time is the sum of; the difference of two times is then exact."""
+    halves = tl.load(pointer)
+    upper = halves.to(tl.int32).to(tl.float32, bitcast=True)
+    return upper, (halves >> 32).to(tl.int32).to(tl.float32, bitcast=True)
 
 
 @triton.jit
-def weights(q_MD, k_ND, bias, alpha, h, start, i_M, j_N, length, history):
-    """[M, N], both: SiLU of the scores, before the divisor, and its derivative; 0 where unseen."""
-    score_MN = alpha * tl.dot(q_MD, tl.trans(k_ND), input_precision="ieee")
-    if bias is not None:
-        score_MN += biases(bias, h, start, i_M, j_N, length, history)
-    sigmoid_MN = tl.sigmoid(score_MN)
-    silu_MN = score_MN * sigmoid_MN
-    slope_MN = sigmoid_MN + silu_MN * (1 - sigmoid_MN)
-    visible_MN = is_visible(i_M, j_N, length, history)
-    return tl.where(visible_MN, silu_MN, 0.0), tl.where(visible_MN, slope_MN, 0.0)
+def row_clock(clock, at_N):
+    """[1, N]: the clock of each column of a tile."""
+    upper_N, lower_N = read_clock(clock + at_N)
+    return upper_N[None, :], lower_N[None, :]
 
 
 @triton.jit
-def score_gradient(dout_MV, v_NV, slope_MN, scale):
-    """[M, N]: the gradient of scores, and so of biases."""
-    return tl.dot(dout_MV, tl.trans(v_NV), input_precision="ieee") * slope_MN * scale
+def direct_row_clock(clock, at_N, OPERAND: tl.constexpr):
+    """[1, N]: the same, where a product's registers are: better for few rows of a thread."""
+    if tl.bfloat16 == OPERAND:
+        return tl.inline_asm_elementwise(
+            "ld.global.nc.v2.f32 {$0, $1}, [$2];",
+            "=f,=f,l",
+            [clock + at_N[None, :].to(tl.int64)],
+            (tl.float32, tl.float32),
+            is_pure=True,
+            pack=1,
+        )
+    return row_clock(clock, at_N)
+
+
+@triton.jit
+def column_clock(clock, at_M):
+    """[M, 1]: the clock of each row of a tile."""
+    upper_M, lower_M = read_clock(clock + at_M)
+    return upper_M[:, None], lower_M[:, None]
+
+
+@triton.jit
+def lane_entries(table, base):
+    """One of the 32 entries of a table of times from `base` on for each thread of a warp: that
+    whose number ends in the five bits of the thread's. To the compiler it is a scalar.
+    """
+    return tl.inline_asm_elementwise(
+        """{
+        .reg .b32 entry;
+        .reg .b64 at;
+        mov.u32 entry, %laneid;
+        sub.s32 entry, entry, $2;
+        and.b32 entry, entry, 31;
+        add.s32 entry, entry, $2;
+        mad.wide.s32 at, entry, 4, $1;
+        ld.global.nc.f32 $0, [at];
+        }""",
+        "=f,l,r",
+        [table.to(tl.int64), base],
+        tl.float32,
+        is_pure=True,
+        pack=1,
+    )
+
+
+@triton.jit
+def of_lanes(entries, number):
+    """The entry of each number, from the thread that has it."""
+    return tl.inline_asm_elementwise(
+        "shfl.sync.idx.b32 $0, $1, $2, 31, 0xffffffff;",
+        "=f,f,r",
+        [entries, number],
+        tl.float32,
+        is_pure=True,
+        pack=1,
+    )
+
+
+@triton.jit
+def leading_bits(elapsed_ms):
+    """The number of a time's entry in a table of times, of one that is not below zero."""
+    return tl.maximum(elapsed_ms, EARLIEST).to(tl.int32, bitcast=True) >> BUCKET_SHIFT
+
+
+@triton.jit
+def near_time(table, base, elapsed_ms, OPERAND: tl.constexpr):
+    """The entry of a table of times for each time difference, of a tile that has 32 at most."""
+    leading = leading_bits(elapsed_ms)
+    if tl.bfloat16 == OPERAND:
+        return of_lanes(lane_entries(table, base), leading)
+    return tl.load(table + leading)
+
+
+@triton.jit
+def any_time(table, elapsed_ms, C: tl.constexpr, OPERAND: tl.constexpr):
+    """The entry of a table of times for each time difference, one of C at most."""
+    leading = tl.minimum(leading_bits(elapsed_ms), BELOW_ONE + (C - 1))
+    if tl.bfloat16 == OPERAND:
+        number = leading - BELOW_ONE
+        found = of_lanes(lane_entries(table + BELOW_ONE, 0), number)
+        for chunk in tl.static_range(1, (C + 31) // 32):
+            more = of_lanes(lane_entries(table + BELOW_ONE, 32 * chunk), number)
+            found = tl.where(number >= 32 * chunk, more, found)
+        return found
+    return tl.load(table + leading)
+
+
+@triton.jit
+def elapsed(query_clock, key_clock):
+    """Query times less key times in ms, rounded once, as the float32 of an integer is."""
+    return (query_clock[0] - key_clock[0]) + (query_clock[1] - key_clock[1])
+
+
+@triton.jit
+def edge_of(bucket):
+    """The least time in a bucket, ms; of bucket 0 one that is below all others."""
+    bits = tl.full((), BELOW_ONE, tl.int32) + bucket
+    return (bits << BUCKET_SHIFT).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def bucket_of(elapsed_ms, buckets):
+    """As kernels/time_buckets.py, of a float32."""
+    within = tl.minimum(tl.maximum(elapsed_ms, EARLIEST), edge_of(buckets - 1))
+    return (within.to(tl.int32, bitcast=True) >> BUCKET_SHIFT) - BELOW_ONE
+
+
+@triton.jit
+def step_at(elapsed_ms, edge, OPERAND: tl.constexpr):
+    """1.0 where a time is at the edge or after it, else 0.0."""
+    if tl.bfloat16 == OPERAND:
+        below = (edge.to(tl.int32, bitcast=True) - 1).to(tl.float32, bitcast=True)
+        return tl.inline_asm_elementwise(
+            "fma.rn.sat.f32 $0, $1, 0f4B800000, $2;",
+            "=f,f,f",
+            [elapsed_ms, -below * STEEP],
+            tl.float32,
+            is_pure=True,
+            pack=1,
+        )
+    return tl.where(elapsed_ms >= edge, 1.0, 0.0)
+
+
+@triton.jit
+def far_bias(bias, h, entry):
+    """Half the bias of a tile whose keys are all far and in one bucket, a scalar."""
+    return tl.load(bias[2] + (h * bias[6] + (entry >> 20)) * FAR_ENTRIES)
+
+
+@triton.jit
+def few_bias(bias, h, entry, elapsed_ms, OPERAND: tl.constexpr):
+    """Half the bias of a far tile that has up to three buckets; and how many after the first."""
+    first = entry >> 20
+    row = bias[2] + (h * bias[6] + first) * FAR_ENTRIES
+    later = step_at(elapsed_ms, edge_of(first + 1), OPERAND)
+    later += step_at(elapsed_ms, edge_of(first + 2), OPERAND)
+    return tl.load(row) + later * (later * tl.load(row + 2) + tl.load(row + 1)), later
+
+
+@triton.jit
+def tanh(x, OPERAND: tl.constexpr):
+    """The hyperbolic tangent."""
+    if tl.bfloat16 == OPERAND:
+        return tl.inline_asm_elementwise(
+            "tanh.approx.f32 $0, $1;", "=f,f", [x], tl.float32, is_pure=True, pack=1
+        )
+    return 2 * tl.sigmoid(2 * x) - 1
+
+
+@triton.jit
+def activation(half, factor, OPERAND: tl.constexpr):
+    """SiLU of twice `half`, and its derivative times `factor`."""
+    t = tanh(half, OPERAND)
+    silu = half * t + half
+    slope = (t * (0.5 * factor) + 0.5 * factor) * (half * (1 - t) + 1)
+    return silu, slope
+
+
+@triton.jit
+def dot(a_MK, b_KN, sum_MN=None):
+    """A product of matrices, added to a sum; float32 is multiplied as such."""
+    return tl.dot(a_MK, b_KN, sum_MN, input_precision="ieee")

@@ -79,6 +79,9 @@ def test_a_cycle_is_seen() -> None:
 def test_what_is_too_long_is_seen() -> None:
     function = "def f():\n" + "    x = 1\n" * 60
     assert list(too_long("m", function)) == ["m:1: f has 61 lines"]
+    kernel = "@triton.jit\n" + "def f():\n" + "    x = 1\n" * 159
+    assert list(too_long("m", kernel)) == []
+    assert list(too_long("m", f"{kernel}    x = 1\n")) == ["m:2: f has 161 lines"]
     assert list(too_long("m", "\n" * 401)) == ["m: 401 lines, 400 at most"]
     assert list(too_long("m", "\n" * 400)) == []
 

@@ -36,6 +36,10 @@ CASES = {
     "targets from a tile's edge": case([2 * N + 5], targets=[N + 5]),
     "targets or none": case([N + 4, 5, N + 9], targets=[0, 5, N + 9], heads=2),
     "more targets than tokens": case([3], targets=[3 * N]),
+    "more rows than the band": case([6 * N + 5, N], heads=2, positions=N // 2),
+    "few buckets far away": case([7 * N], positions=3, buckets=20, times="ascending"),
+    "times going back far away": case([7 * N + 1], positions=3, times="anyhow", buckets=90),
+    "more targets than the band": case([10 * N], positions=3, targets=[7 * N]),
     "more sequences than shares": case([1] * 18, heads=1, times="equal"),
 }
 
@@ -47,7 +51,11 @@ def test_float32_is_as_exact_as_plain_pytorch(name: str, device: torch.device) -
     assert not too_far(results(each, "triton"), results(each, "reference"), exact)
 
 
-@pytest.mark.parametrize("name", ["lengths", "widths between", "targets in several tiles"])
+BFLOAT16 = ["lengths", "widths between", "targets in several tiles", "more rows than the band"]
+BFLOAT16 += ["few buckets far away", "times going back far away", "more targets than the band"]
+
+
+@pytest.mark.parametrize("name", BFLOAT16)
 def test_bfloat16_is_as_exact_as_plain_pytorch(name: str, device: torch.device) -> None:
     each = CASES[name].to(device).to(torch.bfloat16)
     exact = results(each.to(torch.float64))
@@ -156,6 +164,14 @@ def test_buckets_of_time_are_exact_in_the_kernel(device: torch.device) -> None:
     found = hstu_attention(*inputs, **options)[1::2, 0, 0].cpu()
     buckets = torch.tensor([float(oracle.exact_bucket(each, 60)) for each in elapsed.tolist()])
     torch.testing.assert_close(found, torch.nn.functional.silu(1 + buckets))
+
+
+def test_sums_have_one_order(device: torch.device) -> None:
+    # On a GPU of as many programs as can be; the interpreter runs them one after the other anyway.
+    name = "more rows than the band" if device.type == "cuda" else "few buckets"
+    each = CASES[name].to(device)
+    found, again = results(each, "triton"), results(each, "triton")
+    assert all(torch.equal(found[name], again[name]) for name in found)
 
 
 def test_float64_is_not_for_triton() -> None:

@@ -1,0 +1,235 @@
+"""Sums over the tiles of HSTU attention that left the gradients of their scores in memory.
+
+Those are the tiles of the band along the diagonal (kernels/hstu_attention_plan.py). They are added
+up by bucket, as a product with which bucket each score is in, for all heads at once; and by
+distance, row by row, each row one place further than the one before.
+
+H heads · C time buckets · M queries and N keys of a tile · E elements of it · R rows of it at once
+· W distances.
+"""
+
+import triton
+import triton.language as tl
+
+from kernels.hstu_attention_tile import (
+    BELOW_ONE,
+    bucket_of,
+    dot,
+    elapsed,
+    leading_bits,
+    read_clock,
+)
+
+# Four times: 8 buckets of 16 elements are 1 where they are the element's; times 8 heads' elements.
+MULTIPLY = tl.constexpr(
+    """{
+    .reg .b32 bucket, one_0, one_8, none;
+    .reg .f32 zero, unused_0, unused_1;
+    mov.b32 none, 0;
+    mov.f32 zero, 0f00000000;
+    mov.b32 bucket, $12;
+"""
+    + "    add.u32 bucket, bucket, 0x00080008;\n".join(
+        f"""
+    set.eq.bf16x2.bf16x2 one_0, $10, bucket;
+    set.eq.bf16x2.bf16x2 one_8, $11, bucket;
+    mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
+        {{${2 * at}, ${2 * at + 1}, unused_0, unused_1}}, {{$8, none, $9, none}}, {{one_0, one_8}},
+        {{${13 + 2 * at}, ${14 + 2 * at}, zero, zero}};
+"""
+        for at in range(4)
+    )
+    + "}"
+)
+
+
+@triton.jit
+def by_bucket(
+    sums,
+    leaves,
+    in_band,
+    origins,
+    bias,
+    number,
+    heads,
+    slots,
+    M: tl.constexpr,
+    N: tl.constexpr,
+    C: tl.constexpr,
+    CHUNK: tl.constexpr,
+    E: tl.constexpr,
+    PADDED_H: tl.constexpr,
+):
+    """The sums by bucket of a share of the tiles of the band."""
+    c_C, h_H = tl.arange(0, CHUNK), tl.arange(0, PADDED_H)
+    sums += tl.program_id(0) * heads * C
+    for tile_number in range(tl.program_id(0), number * slots, tl.num_programs(0)):
+        block, slot = tile_number // slots, tile_number % slots
+        span = tl.load(in_band + tile_number)
+        if span >= 0:
+            token = tl.load(origins + block * 4 + 2)
+            query_token = token + slot * M
+            if slot == slots - 1:
+                query_token = tl.load(origins + block * 4 + 3)
+            tile = leaves + (tl.full((), 0, tl.int64) + tile_number) * heads * (N * M)
+            for least in range(span & 0xFFFF, (span >> 16) + 1, CHUNK):
+                sum_HC = tl.zeros((PADDED_H, CHUNK), tl.float32)
+                for element in range(0, N * M, E):
+                    at_E = element + tl.arange(0, E)
+                    leaf_HE = tl.load(
+                        tile + h_H[:, None] * (N * M) + at_E[None, :],
+                        mask=(h_H < heads)[:, None],
+                        other=0,
+                    )
+                    query = read_clock(bias[3] + query_token + at_E % M)
+                    key = read_clock(bias[4] + token + at_E // M)
+                    bucket_E = bucket_of(elapsed(query, key), bias[6]) - least
+                    is_in_EC = tl.where(bucket_E[:, None] == c_C[None, :], 1.0, 0.0)
+                    sum_HC = dot(leaf_HE, is_in_EC, sum_HC)
+                bucket_1C = (least + c_C)[None, :]
+                at_HC = sums + h_H[:, None] * C + bucket_1C
+                inside_HC = (h_H < heads)[:, None] & (bucket_1C < C)
+                tl.store(at_HC, tl.load(at_HC, mask=inside_HC) + sum_HC, mask=inside_HC)
+                tl.debug_barrier()  # another thread may add to it next
+
+
+@triton.jit
+def by_bucket_in_warps(
+    sums,
+    leaves,
+    in_band,
+    origins,
+    bias,
+    number,
+    heads,
+    slots,
+    M: tl.constexpr,
+    N: tl.constexpr,
+    C: tl.constexpr,
+    R: tl.constexpr,
+):
+    """As `by_bucket`, for bfloat16: a warp, whose threads' registers are what they multiply.
+
+    A tensor of 32 is a register of each thread, L; its number is asked for, so that whatever way
+    tensors are laid out it is the right one. What a thread holds of a product of 8 heads, 16
+    elements and 8 buckets is the matrix instruction's own: see PTX, mma.m16n8k16. Its other 8 rows
+    are zero.
+    """
+    lane_L = tl.inline_asm_elementwise(
+        "mov.u32 $0, %laneid;", "=r,r", [tl.arange(0, 32)], tl.int32, is_pure=True, pack=1
+    )
+    g_L, t_L = lane_L // 4, lane_L % 4
+    sums += tl.program_id(0) * heads * C
+    for piece in range(tl.program_id(0), number * slots * (N // R), tl.num_programs(0)):
+        tile_number, first_j = piece // (N // R), piece % (N // R) * R
+        block, slot = tile_number // slots, tile_number % slots
+        span = tl.load(in_band + tile_number)
+        if span >= 0:
+            token = tl.load(origins + block * 4 + 2)
+            query_token = token + slot * M
+            if slot == slots - 1:
+                query_token = tl.load(origins + block * 4 + 3)
+            for least in range(span & 0xFFFF, (span >> 16) + 1, 32):
+                first_L = (BELOW_ONE + least + g_L) * 0x10001 | 0x40004000
+                for head in range(0, heads, 8):
+                    h_L = head + g_L
+                    tile_L = (tl.full((), 0, tl.int64) + tile_number) * heads + h_L
+                    row_L = (leaves + tile_L * (N * M)).to(tl.pointer_type(tl.int32))
+                    clock, key_clock = bias[3] + query_token, bias[4] + token
+                    a, b, c, d, e, f, g, h = _eight_sums(
+                        row_L, h_L < heads, clock, key_clock, first_L, t_L, first_j, bias[6], M, R
+                    )
+                    at_L = sums + h_L * C + least + t_L * 2
+                    limit_L = tl.where(h_L < heads, C - least - t_L * 2, 0)
+                    _add_two(at_L, a, b, limit_L)
+                    _add_two(at_L + 8, c, d, limit_L - 8)
+                    _add_two(at_L + 16, e, f, limit_L - 16)
+                    _add_two(at_L + 24, g, h, limit_L - 24)
+                tl.debug_barrier()  # another thread may add to it next
+
+
+@triton.jit
+def _eight_sums(
+    row_L,
+    inside_L,
+    clock,
+    key_clock,
+    first_L,
+    t_L,
+    first_j,
+    buckets,
+    M: tl.constexpr,
+    R: tl.constexpr,
+):
+    """What each thread holds of the sums of 8 heads and 32 buckets, over R rows of a tile."""
+    a = tl.zeros((32,), tl.float32)
+    b, c, d, e, f, g, h = a, a, a, a, a, a, a
+    for part in tl.static_range(M // 16):
+        i_L = part * 16 + t_L * 2
+        query_0, query_1 = read_clock(clock + i_L), read_clock(clock + i_L + 1)
+        query_8, query_9 = read_clock(clock + i_L + 8), read_clock(clock + i_L + 9)
+        for j in tl.range(first_j, first_j + R, loop_unroll_factor=4):
+            at_L = row_L + (j * M + part * 16) // 2 + t_L
+            leaf_0 = tl.load(at_L, mask=inside_L, other=0)
+            leaf_8 = tl.load(at_L + 4, mask=inside_L, other=0)
+            key = read_clock(key_clock + j)
+            pair_0 = _pattern(query_0, query_1, key, buckets)
+            pair_8 = _pattern(query_8, query_9, key, buckets)
+            a, b, c, d, e, f, g, h = tl.inline_asm_elementwise(
+                MULTIPLY,
+                "=f,=f,=f,=f,=f,=f,=f,=f,r,r,r,r,r,f,f,f,f,f,f,f,f",
+                [leaf_0, leaf_8, pair_0, pair_8, first_L, a, b, c, d, e, f, g, h],
+                (tl.float32,) * 8,
+                is_pure=True,
+                pack=1,
+            )
+    return a, b, c, d, e, f, g, h
+
+
+@triton.jit
+def _pattern(query_0, query_1, key, buckets):
+    """Two buckets as the halves of 32 bits, each the pattern of another bfloat16."""
+    most = BELOW_ONE + buckets - 1
+    lower = tl.minimum(leading_bits(elapsed(query_0, key)), most)
+    upper = tl.minimum(leading_bits(elapsed(query_1, key)), most)
+    return lower | (upper << 16) | 0x40004000
+
+
+@triton.jit
+def _add_two(pointer, first, second, limit):
+    """Add two sums to what is in memory, if they are within the limit."""
+    tl.store(pointer, tl.load(pointer, mask=limit > 0) + first, mask=limit > 0)
+    tl.store(pointer + 1, tl.load(pointer + 1, mask=limit > 1) + second, mask=limit > 1)
+
+
+@triton.jit
+def by_distance(
+    sums,
+    leaves,
+    in_band,
+    number,
+    heads,
+    slots,
+    M: tl.constexpr,
+    N: tl.constexpr,
+    R: tl.constexpr,
+):
+    """The sums by distance, from -M on, of a share of the tiles as far from the diagonal; those of
+    each M keys of a tile apart.
+    """
+    slot, share = tl.program_id(0) % slots, tl.program_id(0) // slots
+    h, shares = tl.program_id(1), tl.num_programs(0) // slots
+    w_W, r_R = tl.arange(0, 2 * M), tl.arange(0, R)
+    part = tl.program_id(2)
+    sum_RW = tl.zeros((R, 2 * M), tl.float32)
+    for block in range(share, number, shares):
+        if tl.load(in_band + block * slots + slot) >= 0:
+            tile = leaves + ((block * slots + slot) * heads + h).to(tl.int64) * (N * M)
+            for first in range(0, M, R):
+                j_R1 = (first + r_R)[:, None]
+                i_RW = w_W[None, :] + j_R1 - M
+                inside_RW = (i_RW >= 0) & (i_RW < M)
+                leaf_RW = tl.load(tile + (part * M + j_R1) * M + i_RW, mask=inside_RW, other=0)
+                sum_RW += leaf_RW.to(tl.float32)
+    at_W = (((share * slots + slot) * heads + h) * (N // M) + part) * 2 * M + w_W
+    tl.store(sums + at_W, tl.sum(sum_RW, 0))
