@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 
-_SHARE = 2
+_SHARE = 4
 _MOST_MS = 60_000
 _WEIGHT = 0.25
 
@@ -11,8 +11,8 @@ class Pace:
     """What firings cost in one worker, by shard: a moving mean of the last ones.
 
     On a live stream event time goes as fast as the clock. Where each of a worker's shards fires
-    once in `apart`, firings take half of its time; were they closer, it would fall behind
-    for good. When a shard fires decides nothing of what it gives.
+    once in `apart`, firings take a quarter of its time; were they closer, it would fall
+    behind for good. When a shard fires decides nothing of what it gives.
     """
 
     def __init__(self) -> None:
