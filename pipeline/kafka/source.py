@@ -44,9 +44,9 @@ SLICE_S = 5.0
 """How long a call lasts at least while there is much to read."""
 
 HAND_BACK_S = 1.0
-BEATS_MS = 100
-"""A reader reports so much less than its watermark, and a ms more each time that it hands back, up
-to the watermark: some engines fire a timer that is due only when the watermark moves."""
+BEATS_MS, BEAT_MS = 3_000, 1_000
+"""A reader reports so much less than its watermark, and a beat more each time that it hands back,
+up to the watermark: Flink fires what is due only when the watermark moves, by whole seconds."""
 
 DISCOVER_S = 30.0
 
@@ -309,6 +309,6 @@ def _to_report(watermark: Watermark, reported: Timestamp | None) -> Timestamp | 
 
 
 def _after_a_beat(watermark: Watermark, reported: Timestamp) -> Timestamp:
-    """A ms more than what was reported, up to the job's watermark."""
-    beat = reported + Duration(micros=1000)
+    """A beat more than what was reported, up to the job's watermark."""
+    beat = reported + Duration(micros=BEAT_MS * 1000)
     return max(reported, min(beat, Timestamp(micros=watermark.job * 1000)))

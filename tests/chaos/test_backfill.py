@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -68,7 +69,7 @@ def backfilled(tmp_path: Path, streams: Streams) -> None:
         create_topics(where, {"views": 1}, {"retention.ms": "-1"})
         send(where, records(range(2, 6)))
         to = [f"--input=kafka://{broker.bootstrap}", f"--output={out}", f"--backfill={before}"]
-        with streams([str(written), *to]):
+        with streams([str(written), *to]), ticking(where):
             await_rows(out, 5 * USERS)
     bounded = tmp_path / "bounded"
     run = [sys.executable, "-m", "pipeline.cli", "run", str(written)]
@@ -78,6 +79,28 @@ def backfilled(tmp_path: Path, streams: Streams) -> None:
     closed = expected.filter(pl.col("sequence_id").is_in(found["sequence_id"].implode()))
     assert found.height == 5 * USERS  # the sixth round is open
     assert found.sort("sequence_id").equals(closed.sort("sequence_id"))
+
+
+@contextmanager
+def ticking(where: Connection) -> Iterator[None]:
+    """The stream goes on: a user of no session of ours has something new every second."""
+    stop = threading.Event()
+
+    def tick() -> None:
+        last = records(range(5, 6))[-1]
+        for number in range(1, 400):
+            if stop.wait(1):
+                return
+            beat = {"id": f"tick-{number}", "user": "ticker", "t": last["t"] + number * 1_000}
+            send(where, [{**last, **beat, "kind": "VIEW"}])
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
 
 
 def write(folder: Path, made: list[dict[str, object]]) -> None:
