@@ -66,7 +66,7 @@ class Cluster:
     def start(self, limit: float = START_S) -> None:
         """Starts all, and returns when jobs can be submitted. Raises JavaError."""
         with ExitStack() as undo:
-            self._lock = _locked(self.folder)
+            self._lock = self._locked()
             undo.callback(self.stop)
             self._distribution: Distribution = find_distribution(self._progress)
             self._ports = Ports.free(self._rest)
@@ -95,22 +95,28 @@ class Cluster:
                 self._running.pop(name).stop(limit)
         self._lock.close()
 
-    def options(self, parallelism: int | None = None) -> list[str]:
-        """Beam's options that submit a pipeline here; parallelism defaults to the slots."""
-        workers = parallelism or self._slots
+    def options(self) -> list[str]:
+        """Beam's options that submit a pipeline here, in as many parts as there are slots."""
         process = json.dumps({"command": str(self._worker)}, separators=(",", ":"))
         return [
             "--runner=FlinkRunner",
             f"--job_endpoint={HOST}:{self._ports.job}",
             "--environment_type=PROCESS",
             f"--environment_config={process}",
-            f"--parallelism={workers}",
-            f"--sdk_worker_parallelism={workers}",
+            f"--parallelism={self._slots}",
+            f"--sdk_worker_parallelism={self._slots}",
         ]
 
     def describe(self) -> dict[str, Any]:
         """All that others need to know of it, as plain values."""
         return {"ports": self._ports.as_dict(), "pids": self.pids, "options": self.options()}
+
+    def _locked(self) -> BinaryIO:
+        """The folder, for us alone: the programs inherit the lock, should we be killed."""
+        lock = lock_of(self.folder)
+        if lock is None:
+            raise JavaError(f"the folder {self.folder} is in use by another cluster: stop it first")
+        return lock
 
     @property
     def _worker(self) -> Path:
@@ -139,12 +145,10 @@ class Cluster:
             time.sleep(0.25)
 
 
-def _locked(folder: Path) -> BinaryIO:
-    """The folder, for us alone: the programs inherit the lock, should we be killed."""
+def lock_of(folder: Path, limit: float = 0.0) -> BinaryIO | None:
+    """The lock of a cluster's folder; None where a cluster has held it for `limit` seconds. Raises
+    JavaError where the folder can't be used."""
     try:
-        lock = take_lock(folder / "cluster.lock", 0.0)
+        return take_lock(folder / "cluster.lock", limit)
     except OSError as error:
         raise JavaError(f"the folder {folder} cannot be used: {error}") from error
-    if lock is None:
-        raise JavaError(f"the folder {folder} is in use by another cluster: stop it first")
-    return lock

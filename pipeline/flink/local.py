@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipeline.flink.cluster import lock_of
 from pipeline.flink.rest import Rest
 from pipeline.flink.supervisor import STATE
-from pipeline.java.locks import take_lock
 from pipeline.java.packages import JavaError
 
 UP_S, DOWN_S = 1_200.0, 90.0  # the first start fetches 300 MB
@@ -52,7 +52,7 @@ def down(folder: Path) -> None:
     """Stops a cluster in order; jobs and their state stay in its folder. Raises JavaError."""
     supervisor = int(described(folder)["supervisor"])
     os.kill(supervisor, signal.SIGTERM)
-    lock = take_lock(folder.resolve() / "cluster.lock", DOWN_S)
+    lock = lock_of(folder.resolve(), DOWN_S)
     if lock is None:
         raise JavaError(f"the cluster in {folder} has not ended after {DOWN_S:.0f} s")
     lock.close()
@@ -78,10 +78,7 @@ def described(folder: Path) -> dict[str, Any]:
 
 
 def _is_up(folder: Path) -> bool:
-    try:
-        lock = take_lock(folder / "cluster.lock", 0.0)
-    except OSError as error:
-        raise JavaError(f"the folder {folder} cannot be used: {error}") from error
+    lock = lock_of(folder)
     if lock is None:
         return True
     lock.close()

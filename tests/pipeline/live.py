@@ -115,3 +115,8 @@ def live_of(kafka: Connection, e: str, x: str, start: Start | None = None, **cha
     sources = dict(zip((e, x), shop.spec_of()["sources"].values(), strict=True))
     spec = spec_of(shop.spec_of(sources=sources, **changes))
     return Live(Reads(spec, kafka, start or Start(), bounded=False, group=f"g-{e}", hand_back=0.3))
+
+
+def topic_of(live: Live) -> str:
+    """The first topic that is read."""
+    return next(iter(live.reads.spec.sources))

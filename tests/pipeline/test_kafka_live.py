@@ -11,7 +11,7 @@ from pipeline.kafka import reader, source
 from pipeline.kafka.starting import Start
 from tests.conftest import NewTopic
 from tests.oracles.shop import T
-from tests.pipeline.live import Live, items, live_of, view
+from tests.pipeline.live import Live, items, live_of, topic_of, view
 from tests.pipeline.messages import Message, message, send
 
 pytestmark = pytest.mark.kafka
@@ -28,10 +28,6 @@ def live(kafka: Connection, new_topic: NewTopic) -> Iterator[Live]:
     made = live_of(kafka, new_topic(2), new_topic(1))
     yield made
     made.worker.teardown()
-
-
-def topic_of(live: Live) -> str:
-    return next(iter(live.reads.spec.sources))
 
 
 def test_a_caught_up_reader_hands_back_and_goes_on(kafka: Connection, live: Live) -> None:

@@ -19,7 +19,7 @@ from pipeline.kafka.reading import Reading
 from pipeline.kafka.starting import Start, stopping_offsets
 from tests.conftest import NewTopic
 from tests.outcome import Row
-from tests.pipeline.live import Live, items, live_of, view
+from tests.pipeline.live import Live, items, live_of, topic_of, view
 from tests.pipeline.messages import message, send
 from tests.pipeline.running import run_in
 from tests.pipeline.test_kafka_source import shop_of, url
@@ -46,10 +46,6 @@ def live(kafka: Connection, new_topic: NewTopic) -> Iterator[Live]:
     made = live_of(kafka, new_topic(2), new_topic(1))
     yield made
     made.worker.teardown()
-
-
-def topic_of(live: Live) -> str:
-    return next(iter(live.reads.spec.sources))
 
 
 def delete_before(kafka: Connection, topic: str, offset: int, partition: int = 0) -> None:
