@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from schemas.spec import Spec
-from transforms.core.late import BEFORE_ALL
+from transforms.core.arrays import Ints
 
 _LEAST_MS, _MOST_MS = 1_000, 60_000
 _FIRINGS_A_SESSION = 32
@@ -11,49 +13,33 @@ _FIRINGS_A_SESSION = 32
 
 @dataclass(frozen=True)
 class Firing:
-    """How a shard's timer is set. Times in ms of event time.
+    """The watermarks that a shard of a stream fires at: multiples of `interval`. Times in ms of
+    event time. What comes by a watermark is final up to the watermark less `horizon`."""
 
-    Bounded input fires once, at the end of time. Else observations are final at the watermark
-    less `horizon`; what `wait` after its time may be complete; and firings are `interval` apart.
-    """
-
-    bounded: bool
     horizon: int
-    wait: int
     interval: int
 
     @classmethod
-    def of(cls, spec: Spec, bounded: bool, interval: int | None = None) -> "Firing":
-        """The firing of a spec; without an `interval` about 32 firings see a session."""
-        session = spec.session.gap + spec.horizon
-        usual = min(max(session // _FIRINGS_A_SESSION, _LEAST_MS), _MOST_MS)
-        closes_early = spec.session.max_contents is not None or any(
-            source.end or source.erase for source in spec.sources.values()
-        )
-        wait = spec.attribution if closes_early else spec.session.gap
-        return cls(bounded, spec.horizon, wait, interval or usual)
+    def of(cls, spec: Spec, interval: int | None = None) -> "Firing":
+        """The firing of a spec; without an `interval` about 32 firings see a session, at whole
+        seconds: Flink's watermark moves by no less."""
+        seconds = -(-(spec.session.gap + spec.horizon) // _FIRINGS_A_SESSION // 1000)
+        usual = min(max(seconds * 1000, _LEAST_MS), _MOST_MS)
+        return cls(spec.horizon, interval or usual)
 
     def final_at(self, watermark: int) -> int:
         """The time up to which observations are final at a watermark."""
         return watermark - self.horizon
 
-    def first(self, time: int) -> int:
-        """The watermark at which an observation of this time may first complete something."""
-        return self._on_grid(time + self.wait + self.horizon)
+    def at(self, due: Ints, known: int) -> Ints:
+        """The watermarks to fire at, each once, for what may be complete once each `due` is final.
 
-    def next(self, due: int, now: int, median: int, known: int = BEFORE_ALL, apart: int = 1) -> int:
-        """The watermark to fire at after `now`, for what may be complete once `due` is final; not
-        sooner than `apart` ms after it.
-
-        `known` is a watermark that is reached already, or will be soon, where one is known: the
-        job may be reading up on the past, and then one firing does for all of it. Else `median`
-        tells, that of the times of what waits. On a live stream it lies behind the watermark;
-        where it lies ahead, the next firing is half-way there, so that days of event time take a
-        few firings and not one every few seconds of them.
+        `known` is a watermark that is reached already, or will be soon: one firing does for all
+        that is past by then. BEFORE_ALL where none is known.
         """
-        ahead = max(median - now, 0) // 2 if known == BEFORE_ALL else 0
-        soonest = self._on_grid(max(due + self.horizon, now + max(apart, 1), now + ahead))
-        return max(soonest, known // self.interval * self.interval)
+        on_grid = -(-(due + self.horizon) // self.interval)
+        return np.unique(np.maximum(on_grid, known // self.interval)) * self.interval
 
-    def _on_grid(self, watermark: int) -> int:
-        return -(-watermark // self.interval) * self.interval
+    def after(self, watermark: int, due: int) -> int:
+        """The next watermark to fire at after one, for what may be complete once `due` is final."""
+        return -(-max(due + self.horizon, watermark + 1) // self.interval) * self.interval

@@ -1,16 +1,31 @@
 """What a shard tells of itself after each firing."""
 
 import time
+from collections.abc import Iterator
+
+import apache_beam as beam
+import pyarrow as pa
 
 from schemas.observations import source_names
+from schemas.spec import Spec
+from transforms.coders import whole
+from transforms.core.cut import Tally
 from transforms.core.shard import Fired, Shard
+from transforms.core.statistics import as_table, of_firing
 from transforms.measures import count, observe, observe_all
 
 
-def tell_firing(shard: Shard, fired: Fired, us: int) -> None:
+def beside(tally: Tally, tombstones: pa.Table, spec: Spec) -> Iterator[beam.pvalue.TaggedOutput]:
+    """What a firing gives beside its sequences: statistics and tombstones."""
+    counts = as_table(of_firing(tally, spec))
+    for tag, table in (("statistics", counts), ("tombstones", tombstones)):
+        if table.num_rows:
+            yield beam.pvalue.TaggedOutput(tag, whole(table))
+
+
+def tell_firing(spec: Spec, tally: Tally, us: int) -> None:
     """Tells what a firing made, and the µs that it took."""
-    tally = fired.tally
-    for source, copies in zip(source_names(shard.spec), tally.opened.copies.tolist(), strict=True):
+    for source, copies in zip(source_names(spec), tally.opened.copies.tolist(), strict=True):
         count("copies", copies, source)
     count("sessions", len(tally.completed.end))
     count("sequences", len(tally.drawn.end))

@@ -9,6 +9,7 @@ import pyarrow as pa
 from schemas.outputs import SEQUENCES, output_schemas
 from schemas.spec import Spec
 from transforms.coders import OBSERVATIONS, Tagged
+from transforms.ending import CutAtEnd
 from transforms.firing import Firing
 from transforms.sessions import CutSessions
 from transforms.shards import ShardByUser
@@ -34,8 +35,8 @@ class Sequences(beam.PTransform):  # type: ignore[misc]
 
     A dict of PCollections of record batches: sequences, late, rejected, dictionary, statistics,
     tombstones; their schemas are `schemas.outputs.output_schemas`. For bounded input say
-    `bounded=True`: all is cut in one firing at the end. `interval` is the time between firings,
-    ms of event time; `shards` must stay the same while a job's state lives.
+    `bounded=True`: all is cut at the end. Else `interval` is the time between firings, ms of event
+    time; `shards` must stay the same while a job's state lives.
     """
 
     def __init__(
@@ -44,18 +45,18 @@ class Sequences(beam.PTransform):  # type: ignore[misc]
         super().__init__()
         self._spec = spec
         self._shards = shards
-        self._firing = Firing.of(spec, bounded, interval)
+        stream = CutSessions(spec, Firing.of(spec, interval), shards)
+        self._cut = CutAtEnd(spec) if bounded else stream
 
     def expand(self, read: Any) -> Any:
         """The outputs by name."""
         routed = read | "Route" >> beam.ParDo(Route()).with_outputs(
             *_READ, main=OBSERVATIONS
         ).with_output_types(pa.RecordBatch)
-        cutting = CutSessions(self._spec, self._firing, self._shards)
         cut = (
             routed[OBSERVATIONS]
             | "ShardByUser" >> beam.ParDo(ShardByUser(self._shards))
-            | "CutSessions" >> beam.ParDo(cutting).with_outputs(*_CUT, main=SEQUENCES)
+            | "CutSessions" >> beam.ParDo(self._cut).with_outputs(*_CUT, main=SEQUENCES)
         )
         return {name: self._merged(name, routed, cut) for name in output_schemas(self._spec)}
 

@@ -1,8 +1,8 @@
 """The one stateful stage: a shard's observations wait until they are final, and are cut.
 
 State, by shard: the observations that wait; the ledger of its users; the contents of their past
-sessions, in a bag of recent ones and a few cells; the time up to which all was final; and the time
-that the timer is set to, so that it is set only when that changes.
+sessions, in a bag of recent ones and a few cells; the time up to which all was final; and the
+watermark up to which all is due, until the shard has fired for it.
 """
 
 import time
@@ -19,7 +19,6 @@ from apache_beam.transforms.userstate import (
     TimerSpec,
     on_timer,
 )
-from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import Timestamp
 
 from schemas.layout import layout_of
@@ -30,11 +29,12 @@ from transforms.core.archive import CELLS
 from transforms.core.arrays import NEVER, ints
 from transforms.core.growth import check_layout, grown, marked
 from transforms.core.late import late_rows
-from transforms.core.reached import reached, reached_by
-from transforms.core.shard import EVER, Fired, Held, Shard
-from transforms.core.statistics import as_table, of_firing, of_late
+from transforms.core.reached import reached_by
+from transforms.core.shard import Held, Shard
+from transforms.core.statistics import as_table, of_late
+from transforms.core.waiting import may_complete
 from transforms.firing import Firing
-from transforms.measured import tell_firing, tell_state
+from transforms.measured import beside, tell_firing, tell_state
 from transforms.measures import Stopwatch, count_late
 from transforms.pace import Pace
 
@@ -45,7 +45,7 @@ ARCHIVE = [BagStateSpec(f"archive_{cell}", RecordBatchCoder()) for cell in range
 FINAL = ReadModifyWriteStateSpec("final", VarIntCoder())
 DUE = ReadModifyWriteStateSpec("due", VarIntCoder())
 TIMER = TimerSpec("due", TimeDomain.WATERMARK)
-CUT = TimerSpec("cut", TimeDomain.WATERMARK)
+CUT = TimerSpec("fire", TimeDomain.REAL_TIME)
 
 Param = beam.DoFn.StateParam
 
@@ -71,15 +71,10 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
         element: tuple[int, pa.RecordBatch],
         waiting: Any = Param(WAITING),
         final: Any = Param(FINAL),
-        due: Any = Param(DUE),
         timer: Any = beam.DoFn.TimerParam(TIMER),
     ) -> Iterator[Any]:
         """Keeps observations until they are final; those that come after that are late (S3)."""
         _, batch = element
-        if self._firing.bounded:
-            waiting.add(batch.select(self._columns))
-            timer.set(GlobalWindow().max_timestamp())
-            return
         released = final.read()
         if released is not None:
             late, batch = self._split(batch, released)
@@ -87,24 +82,27 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
                 yield from self._late(late)
         if batch.num_rows:
             waiting.add(marked(batch.select(self._columns), self._layout))
-            first = self._firing.first(int(ints(batch["time"]).min()))
-            if (set_to := due.read()) is None or first < set_to:
-                self._set(timer, due, first)
+            dues = may_complete(pa.Table.from_batches([batch]), self._spec)
+            for at in self._firing.at(dues, reached_by([batch])).tolist():
+                _set(timer, at)
 
     @on_timer(TIMER)  # type: ignore[untyped-decorator]
-    def arm(
+    def come_due(
         self,
         timestamp: Any = beam.DoFn.TimestampParam,
+        number: Any = beam.DoFn.KeyParam,
+        due: Any = Param(DUE),
         cut: Any = beam.DoFn.TimerParam(CUT),
     ) -> None:
-        """Lets the shard fire when this bundle is done: the timers of a bundle may run before data
-        in it that came ahead of the watermark."""
-        cut.set(timestamp)
+        """Remembers how far all is due, and lets the shard fire for it, in a while if it has just
+        done so. Not in this bundle, whose timers may run before data that came ahead of them."""
+        at, before = timestamp.micros // 1000, due.read()
+        due.write(at if before is None else max(at, before))
+        cut.set(Timestamp.of(self._pace.next(number)))
 
     @on_timer(CUT)  # type: ignore[untyped-decorator]
     def fire(
         self,
-        timestamp: Any = beam.DoFn.TimestampParam,
         number: Any = beam.DoFn.KeyParam,
         waiting: Any = Param(WAITING),
         held: Any = Param(HELD),
@@ -121,58 +119,49 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
         due: Any = Param(DUE),
         timer: Any = beam.DoFn.TimerParam(TIMER),
     ) -> Iterator[Any]:
-        """Cuts what is complete at the time the timer was set to, and lets the rest wait on."""
+        """Cuts what is complete where all is due, and lets the rest wait on."""
+        at = due.read()
+        if at is None:  # done already
+            return
         cells = [
             archive_0, archive_1, archive_2, archive_3, archive_4, archive_5, archive_6, archive_7
         ]  # fmt: skip
-        begun, before = time.monotonic(), self._held(held)
-        upto = self._upto(timestamp.micros // 1000, before)
-        shard = Shard(self._spec, before, recent, cells)
+        begun = time.monotonic()
+        shard = Shard(self._spec, self._held(held), recent, cells)
+        upto = self._upto(at, shard.held)
         with Stopwatch() as watch:
-            rows, known = self._rows(waiting)
+            rows = self._rows(waiting)
         waiting.clear()
+        due.clear()
         fired = yield from watch.items(shard.fire(rows, upto))
-        tell_firing(shard, fired, watch.us)
-        yield from self._beside(fired)
-        if self._firing.bounded:
-            return
+        tell_firing(self._spec, fired.tally, watch.us)
+        yield from beside(fired.tally, fired.tombstones, self._spec)
         tell_state(shard, fired)
         held.clear()
         held.add(marked(shard.held.to_batch(), self._layout))
         final.write(upto)
-        if fired.next_due == NEVER:
-            due.clear()
-            return
         if fired.waiting.num_rows:
-            waiting.add(reached(marked(whole(fired.waiting), self._layout), known))
-        self._pace.took(number, time.monotonic() - begun)
-        now, apart = upto + self._firing.horizon, self._pace.apart
-        self._set(timer, due, self._firing.next(fired.next_due, now, fired.median, known, apart))
+            waiting.add(marked(whole(fired.waiting), self._layout))
+        if fired.next_due != NEVER:
+            _set(timer, self._firing.after(at, fired.next_due))
+        self._pace.fired(number, time.monotonic() - begun)
 
     def _held(self, held: Any) -> Held:
         """What is held; of a job before this one, too. Raises StateRefused."""
-        for batch in () if self._firing.bounded else held.read():
+        for batch in held.read():
             check_layout(batch, self._layout)
             return Held.from_batch(batch)
         return Held()
 
-    def _rows(self, waiting: Any) -> tuple[pa.Table, int]:
-        """The observations that wait, and the watermark that the last of them came with; those of
-        a job before this one, too. Raises StateRefused."""
-        chunks = list(waiting.read())
-        known = reached_by(chunks)
-        if not self._firing.bounded:
-            chunks = [grown(chunk, self._spec, self._layout) for chunk in chunks]
-        return pa.Table.from_batches(chunks, self._schema), known
+    def _rows(self, waiting: Any) -> pa.Table:
+        """The observations that wait; those of a job before this one, too. Raises StateRefused."""
+        chunks = [grown(chunk, self._spec, self._layout) for chunk in waiting.read()]
+        return pa.Table.from_batches(chunks, self._schema)
 
     def _upto(self, at: int, held: Held) -> int:
-        """Up to when all is final at a timer's time. What was released stays so, whatever a runner
-        fires again, and though a job goes on with a longer horizon."""
-        return EVER if self._firing.bounded else max(self._firing.final_at(at), held.final)
-
-    def _set(self, timer: Any, due: Any, at: int) -> None:
-        timer.set(Timestamp(micros=at * 1000))
-        due.write(at)
+        """Up to when all is final at a watermark. What was released stays so, though a job goes on
+        with a longer horizon."""
+        return max(self._firing.final_at(at), held.final)
 
     def _split(self, batch: pa.RecordBatch, released: int) -> tuple[pa.Table, pa.RecordBatch]:
         late = ints(batch["time"]) <= released
@@ -186,11 +175,7 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
         yield beam.pvalue.TaggedOutput("late", whole(late_rows(rows, self._spec)))
         yield beam.pvalue.TaggedOutput("statistics", whole(as_table(of_late(rows, self._spec))))
 
-    def _beside(self, fired: Fired) -> Iterator[Any]:
-        """Statistics and tombstones of a firing."""
-        tally, tombstones = fired.tally, fired.tombstones
-        counts = as_table(of_firing(tally, self._spec))
-        if counts.num_rows:
-            yield beam.pvalue.TaggedOutput("statistics", whole(counts))
-        if tombstones.num_rows:
-            yield beam.pvalue.TaggedOutput("tombstones", whole(tombstones))
+
+def _set(timer: Any, at: int) -> None:
+    """One more timer for a watermark, ms: a shard has one for each that it is to fire at."""
+    timer.set(Timestamp(micros=at * 1000), dynamic_timer_tag=str(at))

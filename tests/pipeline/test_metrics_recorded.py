@@ -8,15 +8,17 @@ import pytest
 
 from kafka_client.clients import Connection
 from tests.conftest import NewTopic
-from tests.machine import spec_of
+from tests.machine import ListBag, spec_of
 from tests.oracles import shop
 from tests.pipeline.live import live_of, view
 from tests.pipeline.messages import Message, message, send
 from tests.pipeline.running import run_in
 from tests.pipeline.test_metrics import parsed
 from tests.recorded import recorded
-from tests.transforms.stage import Stage
+from tests.transforms.stage import Stage, Timer
 from tests.transforms.streaming import one
+from transforms.coders import whole
+from transforms.ending import CutAtEnd
 from transforms.measures import MEASURES
 from transforms.measures import parsed as metric_of
 
@@ -103,9 +105,9 @@ def test_a_firing_of_a_stream_records_what_waits_and_how_long_after_completion_i
 
 def test_a_bounded_firing_tells_no_latency_and_no_state() -> None:
     spec = spec_of(shop.spec_of())
-    stage = Stage(spec, bounded=True)
-    stage.take(one(spec, view(0, i=1)))
+    stage, waiting = CutAtEnd(spec), ListBag()
+    stage.process((0, whole(one(spec, view(0, i=1)))), waiting=waiting, end=Timer())
     with recorded() as found:
-        stage.fire(shop.T)
+        assert [*stage.cut(waiting=waiting)]
     assert found["sessions"] == 1
     assert not [name for name in found if name.startswith(tuple(STREAM))]

@@ -1,8 +1,9 @@
 """A runner of one shard that keeps what the Beam model promises, and nothing beyond it.
 
 Chunks that were read lie about and are processed in any order; a timer fires once the watermark has
-passed it, but whenever the runner likes, and before the data of its own bundle; what failed is done
-again from the state before. With `unruly` it breaks promises, too: the watermark runs ahead of
+passed it, but whenever the runner likes, and before the data of its own bundle, while one that was
+set for a time of the clock fires at any time after that bundle; what failed is done again from the
+state before. With `unruly` it breaks promises, too: the watermark runs ahead of
 chunks, and timers fire again.
 """
 
@@ -31,8 +32,8 @@ class Runner:
     unruly: bool = False
     read: int = _BEGINNING
     flying: list[tuple[int, pa.Table]] = field(default_factory=list)
-    timer: int | None = None
-    cut: int | None = None
+    timers: list[int] = field(default_factory=list)
+    cut: bool = False
     given: list[Any] = field(default_factory=list)
     fired: list[int] = field(default_factory=list)
 
@@ -53,7 +54,7 @@ class Runner:
         """So many things happen, of those that may."""
         for _ in range(steps):
             what = [self._process] * bool(self.flying) + [self._fire] * self._is_due()
-            what += [self._arm] * self._is_up()
+            what += [self._come_due] * self._is_up()
             what += [self._fire_again] * bool(self.unruly and self.fired)
             if what:
                 self.random.choice(what)()
@@ -66,23 +67,25 @@ class Runner:
 
     def _is_up(self) -> bool:
         """Whether the first timer may run: chunks that fly may be of the same bundle."""
-        return self.timer is not None and self.timer <= self.read
+        return bool(self.timers) and min(self.timers) <= self.read
 
     def _is_due(self) -> bool:
-        return self.cut is not None and self.cut <= self.watermark
+        """Whether the second may run: what it needs was in an earlier bundle."""
+        return self.cut and max(self.fired) <= self.watermark
 
     def _process(self) -> None:
         _, chunk = self.flying.pop(self.random.randrange(len(self.flying)))
         self._bundle(lambda stage: stage.take(chunk))
 
-    def _arm(self) -> None:
-        at, self.timer = self.timer or 0, None
-        self._bundle(lambda stage: stage.arm(at))
+    def _come_due(self) -> None:
+        at = min(self.timers)
+        self.timers.remove(at)
+        self.fired.append(at)
+        self._bundle(lambda stage: stage.come_due(at))
 
     def _fire(self) -> None:
-        at, self.cut = self.cut or 0, None
-        self.fired.append(at)
-        self._bundle(lambda stage: stage.fire(at))
+        self.cut = False
+        self._bundle(lambda stage: stage.cut_now())
 
     def _fire_again(self) -> None:
         at = self.random.choice(self.fired)
@@ -94,7 +97,5 @@ class Runner:
             work(deepcopy(self.stage))
         due, cuts = len(self.stage.timer.sets), len(self.stage.cuts.sets)
         self.given += work(self.stage)
-        if len(self.stage.timer.sets) > due:
-            self.timer = self.stage.timer.sets[-1]
-        if len(self.stage.cuts.sets) > cuts:
-            self.cut = self.stage.cuts.sets[-1]
+        self.timers = sorted({*self.timers, *self.stage.timer.sets[due:]})
+        self.cut = self.cut or len(self.stage.cuts.sets) > cuts

@@ -35,12 +35,14 @@ class Cell:
 
 @dataclass
 class Timer:
-    """A timer that remembers what it was set to."""
+    """A timer that remembers what it was set to, ms, each tag by itself."""
 
     sets: list[int] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
 
-    def set(self, at: Timestamp) -> None:
+    def set(self, at: Timestamp, dynamic_timer_tag: str = "") -> None:
         self.sets.append(at.micros // 1000)
+        self.tags.append(dynamic_timer_tag)
 
 
 @dataclass
@@ -49,10 +51,9 @@ class Stage:
 
     spec: Spec
     interval: int = 500
-    bounded: bool = False
 
     def __post_init__(self) -> None:
-        self.cut = CutSessions(self.spec, Firing.of(self.spec, self.bounded, self.interval), 1)
+        self.cut = CutSessions(self.spec, Firing.of(self.spec, self.interval), 1)
         self.cut.setup()
         self.bags = {name: ListBag() for name in ("waiting", "held", "recent")}
         self.cells = {f"archive_{number}": ListBag() for number in range(CELLS)}
@@ -60,7 +61,7 @@ class Stage:
 
     def taken_over(self, spec: Spec) -> "Stage":
         """The stage of a job of this spec that goes on with the state."""
-        other = Stage(spec, self.interval, self.bounded)
+        other = Stage(spec, self.interval)
         other.bags, other.cells, other.timer = self.bags, self.cells, self.timer
         other.final, other.due = self.final, self.due
         return other
@@ -68,26 +69,22 @@ class Stage:
     def take(self, rows: pa.Table) -> list[Any]:
         """What the stage gives of rows that arrive."""
         waiting = self.bags["waiting"]
-        state = {"waiting": waiting, "final": self.final, "due": self.due, "timer": self.timer}
+        state = {"waiting": waiting, "final": self.final, "timer": self.timer}
         return [*self.cut.process((0, whole(rows)), **state)]
 
-    def arm(self, at: int) -> list[Any]:
-        """The timer is due, ms: nothing is given yet."""
-        self.cut.arm(Timestamp(micros=at * 1000), cut=self.cuts)
+    def come_due(self, at: int) -> list[Any]:
+        """The watermark has reached a timer, ms: nothing is given yet."""
+        self.cut.come_due(Timestamp(micros=at * 1000), 0, due=self.due, cut=self.cuts)
         return []
 
-    def fire(self, at: int) -> list[Any]:
-        """What the stage gives when its timer fires, ms."""
+    def cut_now(self) -> list[Any]:
+        """What the stage gives when it fires for what has come due."""
         rest = {**self.bags, **self.cells}
-        return [
-            *self.cut.fire(
-                Timestamp(micros=at * 1000),
-                final=self.final,
-                due=self.due,
-                timer=self.timer,
-                **rest,
-            )
-        ]
+        return [*self.cut.fire(0, final=self.final, due=self.due, timer=self.timer, **rest)]
+
+    def fire(self, at: int) -> list[Any]:
+        """What the stage gives when the watermark has reached a timer, ms."""
+        return self.come_due(at) + self.cut_now()
 
     def waits(self) -> list[int]:
         """The times that wait, after T."""

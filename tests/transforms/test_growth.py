@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 
 from schemas.fingerprint import fingerprint
 from schemas.layout import layout_of
-from tests.machine import spec_of
+from tests.machine import ListBag, spec_of
 from tests.oracles import shop
 from tests.outcome import Row, by_id, different_rows, expected
 from tests.strategies.growths import Growth, growths
-from tests.transforms.stage import Stage, rows_of, tagged
+from tests.transforms.stage import Stage, Timer, rows_of, tagged
 from tests.transforms.streaming import arriving, one
+from transforms.coders import whole
 from transforms.core import archive
 from transforms.core.arrays import ints
 from transforms.core.growth import StateRefused
 from transforms.core.shard import Held
+from transforms.ending import CutAtEnd
 
 EVER = GlobalWindow().max_timestamp().micros // 1000
 
@@ -91,12 +93,12 @@ def test_every_cell_says_what_wrote_it() -> None:
     stage = Stage(spec)
     stage.take(one(spec, view(0), view(5000)))
     stage.fire(shop.T + 1500)
-    bounded = Stage(spec, bounded=True)
-    bounded.take(one(spec, view(0)))
+    bounded, waiting = CutAtEnd(spec), ListBag()
+    bounded.process((0, whole(one(spec, view(0)))), waiting=waiting, end=Timer())
     for name in ("waiting", "held"):
         for batch in stage.bags[name].read():
             assert batch.schema.metadata[b"phia-layout"] == layout_of(spec, 1).encode()
-    (waits,) = bounded.bags["waiting"].read()
+    (waits,) = waiting.read()
     assert b"phia-layout" not in waits.schema.metadata
 
 

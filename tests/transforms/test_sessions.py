@@ -1,17 +1,22 @@
-"""The stateful stage by hand: what it keeps, when it sets its timer, and what it leaves behind."""
+"""The stateful stage by hand: what it keeps, when it sets its timers, and what it leaves behind."""
 
+import time
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from apache_beam.transforms.window import GlobalWindow
 
 from schemas.spec import Spec
-from tests.machine import spec_of
+from tests.machine import ListBag, spec_of
 from tests.oracles import shop
 from tests.oracles.shop import T
 from tests.outcome import Row
-from tests.transforms.stage import Stage, rows_of, tagged
+from tests.transforms.stage import Stage, Timer, rows_of, tagged
 from tests.transforms.streaming import one
+from transforms.coders import whole
+from transforms.core.reached import reached
+from transforms.ending import CutAtEnd
 
 
 def small(**changes: Any) -> Spec:
@@ -20,20 +25,49 @@ def small(**changes: Any) -> Spec:
     return spec_of(written)
 
 
-def view(time: int, **values: Any) -> Row:
-    return shop.at(time, **{"i": 1, "a": "VIEW", **values})
+def view(at: int, **values: Any) -> Row:
+    return shop.at(at, **{"i": 1, "a": "VIEW", **values})
 
 
-def test_the_timer_is_set_only_when_its_time_changes() -> None:
+def test_there_is_a_timer_for_each_watermark_that_something_may_be_complete_at() -> None:
     spec = small()
     stage = Stage(spec)
-    stage.take(one(spec, view(2000)))
-    stage.take(one(spec, view(2000), view(5000)))
-    assert len(stage.timer.sets) == 1
-    stage.take(one(spec, view(1000)))
-    assert len(stage.timer.sets) == 2
-    assert stage.timer.sets[1] < stage.timer.sets[0]
-    assert stage.due.value == stage.timer.sets[1]
+    stage.take(one(spec, view(2000), view(5000), view(4999), view(4400)))
+    assert stage.timer.sets == [T + 3500, T + 6000, T + 6500]
+    assert stage.timer.tags == [
+        str(at) for at in stage.timer.sets
+    ]  # none is set in another's place
+
+
+def test_where_the_watermark_is_known_one_timer_does_for_all_that_is_past() -> None:
+    spec = small()
+    stage = Stage(spec)
+    batch = reached(whole(one(spec, view(0), view(2000), view(5000))), T + 5900)
+    stage.take(pa.Table.from_batches([batch]))
+    assert stage.timer.sets == [T + 5500, T + 6500]
+
+
+def test_a_shard_fires_once_for_all_that_has_come_due() -> None:
+    spec = small()
+    stage = Stage(spec)
+    stage.take(one(spec, view(0), view(2000)))
+    for at in (1500, 3500, 2500):
+        assert stage.come_due(T + at) == []
+    assert stage.due.value == T + 3500
+    assert len(rows_of(stage.cut_now())) == 2
+    assert stage.final.value == T + 3000
+    assert stage.due.value is None
+    assert stage.cut_now() == []  # a timer of the clock that is fired again
+
+
+def test_a_shard_that_has_just_fired_waits_for_a_while() -> None:
+    stage = Stage(small())
+    stage.come_due(T)
+    assert stage.cuts.sets == [0]  # at once
+    stage.cut._pace.fired(0, 1.0)
+    now = time.time() * 1000
+    stage.come_due(T)
+    assert stage.cuts.sets[1] == pytest.approx(now + 4000, abs=1000)
 
 
 def test_what_is_not_complete_waits_on_and_the_timer_with_it() -> None:
@@ -44,7 +78,7 @@ def test_what_is_not_complete_waits_on_and_the_timer_with_it() -> None:
     assert rows_of(given) == []
     assert stage.waits() == [0, 900, 4000]
     assert stage.final.value == T + 1000
-    assert stage.timer.sets[-1] > T + 1500
+    assert stage.timer.sets[-1] == T + 2000  # as though its own were lost
     given = stage.fire(T + 2500)
     assert [row["new_contents"] for row in rows_of(given)] == [2]
     assert stage.waits() == [4000]
@@ -59,7 +93,6 @@ def test_nothing_is_left_to_fire_for_where_nothing_waits() -> None:
     sets = len(stage.timer.sets)
     assert stage.waits() == []
     assert stage.bags["waiting"].chunks == []
-    assert stage.due.value is None
     stage.take(one(spec, view(9000)))
     assert len(stage.timer.sets) == sets + 1  # it is set anew when something comes
 
@@ -120,7 +153,7 @@ def test_s15_what_is_past_its_retention_goes_though_nothing_more_comes() -> None
     assert held.num_rows == 0
     assert not any(bag.chunks for bag in (stage.bags["recent"], *stage.cells.values()))
     assert stage.bags["waiting"].chunks == []
-    assert (stage.due.value, len(stage.timer.sets)) == (None, 2)
+    assert len(stage.timer.sets) == 2
     assert stage.final.value == T + 17_500  # what comes up to there is late still
 
 
@@ -130,18 +163,18 @@ def test_without_a_retention_nobody_is_forgotten_and_no_timer_is_set_for_it() ->
     stage.fire(T + 1500)
     (held,) = stage.bags["held"].read()
     assert held["user"].to_pylist() == ["u"]
-    assert (stage.due.value, len(stage.timer.sets)) == (None, 1)
+    assert len(stage.timer.sets) == 1
 
 
-def test_bounded_input_fires_once_at_the_end_of_time() -> None:
+def test_bounded_input_is_cut_once_at_the_end_of_time() -> None:
     spec = small()
-    stage = Stage(spec, bounded=True)
-    for time in (9000, 0, 1):
-        assert stage.take(one(spec, view(time))) == []
-    assert set(stage.timer.sets) == {GlobalWindow().max_timestamp().micros // 1000}
-    given = stage.fire(GlobalWindow().max_timestamp().micros // 1000)
+    stage, waiting, end = CutAtEnd(spec), ListBag(), Timer()
+    for at in (9000, 0, 1):
+        stage.process((0, whole(one(spec, view(at)))), waiting=waiting, end=end)
+    assert set(end.sets) == {GlobalWindow().max_timestamp().micros // 1000}
+    given = [*stage.cut(waiting=waiting)]
     assert sorted(row["new_contents"] for row in rows_of(given)) == [1, 2]
-    assert stage.waits() == []
+    assert waiting.chunks == []
 
 
 def test_a_firing_without_rows_gives_nothing() -> None:

@@ -10,7 +10,8 @@ import pyarrow as pa
 from schemas.spec import Spec
 from transforms.core.archive import Archive, Bag, Sizes
 from transforms.core.arrays import NEVER, Bools, Ints, ints
-from transforms.core.cut import Tally, cut
+from transforms.core.contents import contents_schema
+from transforms.core.cut import Cut, Tally, cut
 from transforms.core.ledger import empty_ledger, forgotten_before
 from transforms.core.waiting import due, next_due
 
@@ -47,11 +48,9 @@ class Held:
 
 @dataclass(frozen=True)
 class Fired:
-    """What a firing leaves: the observations that wait on, the median of their times, and when
-    the next may be due."""
+    """What a firing leaves: the observations that wait on, and when the next may be due."""
 
     waiting: pa.Table
-    median: int
     next_due: int
     tombstones: pa.Table
     tally: Tally
@@ -82,8 +81,7 @@ class Shard:
             archive.forget(np.sort(gone))
             archive.append(done.contents, np.sort(ints(held.ledger["slot"])))
         due_next = min(next_due(waiting, self.spec), self._expiry())
-        median = int(np.median(ints(waiting["time"]))) if waiting.num_rows else -EVER
-        return Fired(waiting, median, due_next, done.tombstones, done.tally)
+        return Fired(waiting, due_next, done.tombstones, done.tally)
 
     def _expire(self, waiting: pa.ChunkedArray, final: int) -> Ints:
         """S15: forgets users whose next observation can only begin anew, and gives their slots."""
@@ -100,6 +98,15 @@ class Shard:
         if retention is None or not len(last):
             return NEVER
         return int(last.min()) + retention + retention // _EXPIRIES_A_RETENTION + 1
+
+
+def cut_all(rows: pa.Table, spec: Spec) -> Generator[pa.RecordBatch, None, Cut]:
+    """Gives the sequences of a shard of bounded input, cut at the end of time; and at its end
+    returns what else there is. Nobody was there before."""
+    nothing = contents_schema(spec).empty_table()
+    done = cut(rows, EVER, empty_ledger(), 0, spec, lambda _: nothing)
+    yield from done.sequences
+    return done
 
 
 def _parted(rows: pa.Table, which: Bools) -> tuple[pa.Table, pa.Table]:

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schemas.observations import feature_columns
 from schemas.spec import Spec
-from transforms.core.arrays import NEVER, Bools, flags, ints
+from transforms.core.arrays import NEVER, Bools, Ints, flags, ints
 from transforms.core.engagements import Engaged, Observed
 
 
@@ -28,17 +27,17 @@ def due(rows: pa.Table, spec: Spec, final: int) -> Bools:
     return settled & users[user]
 
 
+def may_complete(rows: pa.Table, spec: Spec) -> Ints:
+    """The times that, once final, may make something complete: each is so long after a row."""
+    time = ints(rows["time"])
+    wait = spec.session.gap if spec.session.max_contents is None else spec.attribution
+    erased, ended = time[flags(rows["erase"])], time[flags(rows["end"])]
+    return np.concatenate([time + wait, erased, ended + spec.attribution])
+
+
 def next_due(rows: pa.Table, spec: Spec) -> int:
     """The earliest time that, once final, may make something complete; NEVER if nothing waits."""
-    if not rows.num_rows:
-        return NEVER
-    wait = spec.session.gap if spec.session.max_contents is None else spec.attribution
-    parts = (
-        (rows["time"], wait),
-        (rows["time"].filter(rows["erase"]), 0),
-        (rows["time"].filter(rows["end"]), spec.attribution),
-    )
-    return min(int(pc.min(times).as_py()) + after for times, after in parts if len(times))
+    return int(may_complete(rows, spec).min(initial=NEVER))
 
 
 def left_over(seen: Observed, engaged: Engaged, spec: Spec) -> pa.Table:

@@ -68,6 +68,7 @@ def stored() -> Stage:
         stage.take(rows.filter(pa.array((times >= T + past) & (times < T + at))))
         with patch.object(archive, "RECENT_BYTES", recent_bytes):
             stage.fire(T + at)
+    stage.come_due(T + 20_900)  # and it has not fired for that yet
     return stage
 
 
