@@ -97,8 +97,9 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
         """Remembers how far all is due, and lets the shard fire for it, in a while if it has just
         done so. Not in this bundle, whose timers may run before data that came ahead of them."""
         at, before = timestamp.micros // 1000, due.read()
+        if before is None:
+            cut.set(Timestamp.of(self._pace.next(number)))
         due.write(at if before is None else max(at, before))
-        cut.set(Timestamp.of(self._pace.next(number)))
 
     @on_timer(CUT)  # type: ignore[untyped-decorator]
     def fire(

@@ -43,7 +43,11 @@ from transforms.measures import Stopwatch
 SLICE_S = 5.0
 """How long a call lasts at least while there is much to read."""
 
-HAND_BACK_S = 1.0
+HAND_BACK_S = 0.3
+PAUSE = Duration(micros=1_100_000)
+"""Between two calls where all was read: Flink tells the next stages of a watermark between two
+calls alone, and then only where the second is not due yet; it cuts this off to whole seconds."""
+
 DISCOVER_S = 30.0
 
 
@@ -171,7 +175,7 @@ class _Read(beam.DoFn, RestrictionProvider):  # type: ignore[misc]
             if after is not None:
                 estimator.set_watermark(after)
             if self._is_over(time.monotonic() - begun, reader.filled):
-                tracker.defer_remainder(Duration(0))
+                tracker.defer_remainder(Duration(0) if reader.filled else PAUSE)
                 return
 
     def _stamped(

@@ -60,7 +60,7 @@ def test_a_back_fill_is_for_a_stream(tmp_path: Path) -> None:
 
 
 def test_how_often_a_reader_hands_back() -> None:
-    assert asked(KAFKA, FLINK, until=None).hand_back == 1.0
+    assert asked(KAFKA, FLINK, until=None).hand_back == 0.3
     assert asked(KAFKA, FLINK, until=None, hand_back="10s").hand_back == 10.0
     with pytest.raises(UsageError, match="--hand-back=often"):
         asked(KAFKA, FLINK, until=None, hand_back="often")

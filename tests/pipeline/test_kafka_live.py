@@ -8,6 +8,7 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 
 from kafka_client.clients import Connection, admin
 from pipeline.kafka import reader, source
+from pipeline.kafka.source import PAUSE
 from pipeline.kafka.starting import Start
 from tests.conftest import NewTopic
 from tests.oracles.shop import T
@@ -36,7 +37,7 @@ def test_a_caught_up_reader_hands_back_and_goes_on(kafka: Connection, live: Live
     assert items(live.until(4)) == [1, 2, 3, 4]
     rows, tracker, _ = live.call()
     assert rows == []
-    assert tracker.deferred == Duration(0)
+    assert tracker.deferred == PAUSE
     send(kafka, topic, [message(view(4, i=5))])
     assert items(live.until(1)) == [5]
 

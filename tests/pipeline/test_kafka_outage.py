@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from apache_beam.utils.timestamp import Duration, Timestamp
+from apache_beam.utils.timestamp import Timestamp
 from kafka import TopicPartition
 
 from kafka_client import clients
@@ -18,6 +18,7 @@ from pipeline.kafka import contact, reader, source
 from pipeline.kafka.contact import Contact
 from pipeline.kafka.reader import Reader
 from pipeline.kafka.reading import Reading
+from pipeline.kafka.source import PAUSE
 from pipeline.kafka.starting import Start, starting_offsets
 from tests.conftest import NewTopic
 from tests.oracles.shop import T
@@ -79,7 +80,7 @@ def test_an_outage_is_waited_out_and_makes_nobody_idle(mortal: Broker) -> None:
     gone = time.monotonic()
     while time.monotonic() - gone < 5:
         rows, tracker, finalizer = live.call()
-        assert (rows, tracker.deferred) == ([], Duration(0))
+        assert (rows, tracker.deferred) == ([], PAUSE)
     for callback in finalizer.callbacks:
         callback()  # a commit that fails fails nothing
     mortal.start()
