@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 import pyarrow as pa
-import pytest
 from apache_beam.transforms.window import GlobalWindow
 
 from schemas.spec import Spec
