@@ -1,12 +1,15 @@
 """Arrow IPC files and streams to Columns."""
 
+import struct
 from collections.abc import Iterator
 
 import pyarrow as pa
 
 from pipeline.files.inputs import MALFORMED, Input, Reading
 from pipeline.files.tables import BROKEN, deliver, gather, raise_if_device, wanted_once
+from pipeline.files.weights import VALUE_BYTES
 from schemas.fetched import Columns, Damaged
+from schemas.ipc_sizes import claims
 
 _MAGIC = b"ARROW1"
 _FIRST_MESSAGE = 8
@@ -58,15 +61,32 @@ class _Readable:
             yield from self._of_stream(file, _FIRST_MESSAGE)
             self.problem = f"no sound footer, the file is cut short: {error}"
             return
+        if self._reading.unpacked_bytes is not None:  # what the footer names might be elsewhere
+            yield from self._of_stream(file, _FIRST_MESSAGE)
+            return
         reader = pa.ipc.open_file(file, options=self._options(names))
         for i in range(reader.num_record_batches):
             yield reader.get_batch(i)
 
     def _of_stream(self, file: pa.NativeFile, start: int) -> Iterator[pa.RecordBatch]:
+        if self._reading.unpacked_bytes is not None:
+            self._check(pa.py_buffer(self._source.value)[start:])
         file.seek(start)
         names = pa.ipc.open_stream(file).schema.names
         file.seek(start)
         yield from pa.ipc.open_stream(file, options=self._options(names))
+
+    def _check(self, stream: pa.Buffer) -> None:
+        """Raises TooMuchError where the messages that can be read claim too much."""
+        total = 0
+        try:
+            for claim in claims(stream, VALUE_BYTES):
+                total += claim
+                self._reading.check(total)
+        except pa.ArrowException:
+            pass  # where it is broken the reader finds it so
+        except (struct.error, ValueError) as error:
+            raise pa.ArrowInvalid(f"a batch whose size cannot be told: {error}") from None
 
     def _options(self, names: list[str]) -> pa.ipc.IpcReadOptions:
         """Only the columns wanted are decompressed."""

@@ -1,11 +1,13 @@
 """Avro container files to Columns, or to Texts where values do not fit one Arrow type."""
 
 import json
+import lzma
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from io import BytesIO
 from typing import Any, BinaryIO
 from uuid import UUID
 
@@ -15,9 +17,11 @@ import pyarrow as pa
 import zstandard
 from fastavro.schema import SchemaParseException, UnknownType
 
-from pipeline.files.avro_types import arrow_type
-from pipeline.files.inputs import BATCH_BYTES, MALFORMED, TOO_LARGE, Input, Reading, too_large
-from pipeline.files.tables import deliver
+from pipeline.files.avro_sizes import unpacked
+from pipeline.files.avro_types import arrow_type, raise_if_boundless
+from pipeline.files.inputs import MALFORMED, TOO_LARGE, Input, Reading, too_large
+from pipeline.files.tables import deliver, raise_if_device
+from pipeline.files.weights import VALUE_BYTES
 from schemas.fetched import Columns, Damaged, Texts
 
 _BROKEN = (
@@ -29,15 +33,21 @@ _BROKEN = (
     ValueError,
     SchemaParseException,
     UnknownType,
+    OSError,
+    lzma.LZMAError,
     struct.error,
     zlib.error,
     zstandard.ZstdError,
 )
-"""What fastavro lets out of itself where the bytes are not of the schema."""
+"""What fastavro lets out of itself where the bytes are not of the schema, or of the codec: bz2
+raises an OSError, which has no number where it is not the disk's."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+
+_WINDOW_BYTES = 1 << 20
+"""Rows of about so many bytes make a batch at most: as objects they take many times that."""
 
 _ROWS_AT_MOST = 1 << 62
 
@@ -60,11 +70,26 @@ def read_avro(source: Input, reading: Reading, unit: str) -> Iterator[Columns | 
             schema = blocks.writer_schema
             if not isinstance(schema, dict) or schema.get("type") != "record":
                 raise ValueError("its schema is no record")
+            raise_if_boundless(schema)
         except _BROKEN as error:
+            raise_if_device(error)
             head = source.head(reading.record_bytes)
             yield source.damaged(1, head, MALFORMED, f"not an Avro container file: {_text(error)}")
             return
+        if reading.unpacked_bytes is not None:
+            _check(source.value[file.tell() :], blocks.codec, reading, reading.unpacked_bytes)
         yield from _Rows(source, reading, unit, schema).read(blocks, bounded)
+
+
+def _check(blocks: bytes, codec: str, reading: Reading, most: int) -> None:
+    """Raises TooMuchError where the blocks that can be unpacked hold too much."""
+    total = 0
+    try:
+        for size, records in unpacked(blocks, codec, most):
+            total += size + VALUE_BYTES * records
+            reading.check(total)
+    except _BROKEN:
+        pass  # where a block is broken the reader finds it so
 
 
 class _Bounded:
@@ -114,30 +139,36 @@ class _Rows:
                 problem = "" if file.tell() == end else "a block is cut short"
                 break
             except _BROKEN as error:
+                raise_if_device(error)
                 problem = f"a block is broken: {_text(error)}"
                 break
             end = file.tell()
-            self._bytes += block.size
             yield from self._block(block)
         yield from self._rest()
         if problem:
-            yield self._source.damaged(self._next, b"", MALFORMED, problem)
+            yield self._damaged(problem)
 
     def _block(self, block: Block) -> Iterator[Columns | Texts | Damaged]:
         end = self._next + len(self._held) + block.num_records
         broken: list[str] = []
-        for record in _readable(block, broken):
+        for record, size in _readable(block, broken, self._reading.record_bytes):
             self._held.append({name: record[name] for name in self._wanted})
-            if len(self._held) >= self._reading.batch_rows:
+            self._bytes += size
+            if self._bytes >= _WINDOW_BYTES or len(self._held) >= self._reading.batch_rows:
                 yield from self._give(self._reading.batch_rows)
         if broken:
             yield from self._rest()
-            detail = f"a record is broken, and with it the rest of its block: {broken[0]}"
-            yield self._source.damaged(self._next, b"", MALFORMED, detail)
+            detail = (
+                f"a record is broken or very large, and with it the rest of its block: {broken[0]}"
+            )
+            yield self._damaged(detail)
             # The block's own count may be broken too.
             self._next = end if self._next < end < _ROWS_AT_MOST else self._next + 1
-        elif self._bytes >= BATCH_BYTES:
-            yield from self._rest()
+
+    def _damaged(self, detail: str) -> Damaged:
+        """With the bytes of a message, which its topic may not keep."""
+        raw = b"" if self._source.path else self._source.head(self._reading.record_bytes)
+        return self._source.damaged(self._next, raw, MALFORMED, detail)
 
     def _rest(self) -> Iterator[Columns | Texts | Damaged]:
         while self._held:
@@ -175,10 +206,19 @@ class _Rows:
             yield Texts(self._source.source, kept, self._source.origin(first + fits))
 
 
-def _readable(block: Block, broken: list[str]) -> Iterator[Record]:
-    """The records of a block up to one that is broken; what is wrong there goes to `broken`."""
+def _readable(block: Block, broken: list[str], record_bytes: int) -> Iterator[tuple[Record, int]]:
+    """The records of a block with their bytes, up to one that is broken; what is wrong there goes
+    to `broken`. One that runs more than `record_bytes` beyond a window is not read to its end."""
+    data, start, before = block.bytes_.getvalue(), 0, 0
+    window = block.bytes_ = BytesIO(data[: _WINDOW_BYTES + record_bytes])
     try:
-        yield from block
+        for record in block:
+            yield record, window.tell() - before
+            before = window.tell()
+            if before >= _WINDOW_BYTES:
+                start, before = start + before, 0
+                window = BytesIO(data[start : start + _WINDOW_BYTES + record_bytes])
+                block.bytes_ = window
     except _BROKEN as error:
         broken.append(_text(error))
 
@@ -225,4 +265,5 @@ def _count(time_of: datetime, per: int) -> int | str:
 
 
 def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    """Without the address of what was read from, which fastavro names."""
+    return f"{type(error).__name__}: {error}".split(" from <", maxsplit=1)[0]

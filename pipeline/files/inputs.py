@@ -17,17 +17,36 @@ MALFORMED, TOO_LARGE = Reason.MALFORMED, Reason.TOO_LARGE
 BATCH_BYTES = 32 << 20
 """A batch is also cut where it holds this many bytes, so that wide records do not fill memory."""
 
+MESSAGE_BYTES = 64 << 20
+"""What a message may hold when it is unpacked."""
+
 _DETAIL_CHARACTERS = 300
 _HEAD_BYTES = 64 << 10
 
 
+class TooMuchError(Exception):
+    """An input that claims, or turns out, to hold more than it may; `size` as far as is known."""
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(f"a message that holds {size} bytes or more unpacked; {most} are allowed")
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How to read: rows a batch, bytes a record at most, top-level columns wanted (None: all)."""
+    """How to read: rows a batch, bytes a record at most, top-level columns wanted (None: all).
+
+    `unpacked_bytes` is the most that the whole input may hold (None: it is trusted).
+    """
 
     batch_rows: int
     record_bytes: int
     columns: frozenset[str] | None = None
+    unpacked_bytes: int | None = None
+
+    def check(self, size: int) -> None:
+        """Raises TooMuchError where an input of `size` bytes unpacked holds too much."""
+        if self.unpacked_bytes is not None and size > self.unpacked_bytes:
+            raise TooMuchError(size, self.unpacked_bytes)
 
     def wanted(self, names: list[str]) -> list[str]:
         """Those of `names` to read, at least one: a table without columns forgets its rows."""

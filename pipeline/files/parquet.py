@@ -1,15 +1,20 @@
 """Parquet files to Columns."""
 
 from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.files.inputs import BATCH_BYTES, MALFORMED, Input, Reading
+from pipeline.files.parquet_sizes import claims
 from pipeline.files.tables import BROKEN, deliver, gather, raise_if_device, wanted_once
+from pipeline.files.weights import VALUE_BYTES
 from schemas.fetched import Columns, Damaged
 
 _BUFFER_BYTES = 1 << 20
+_LISTED = 100_000
+"""What a list in the footer of a message may have: room is made for as many as it claims."""
 
 
 def read_parquet(source: Input, reading: Reading) -> Iterator[Columns | Damaged]:
@@ -20,8 +25,7 @@ def read_parquet(source: Input, reading: Reading) -> Iterator[Columns | Damaged]
     """
     with source.open() as handle:
         try:
-            # Pages are fetched through a small buffer: else a column of a row group is read whole.
-            file = pq.ParquetFile(handle, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+            file = _opened(handle) if source.path else _of_message(source, reading)
             wanted = wanted_once(reading, file.schema_arrow.names)
         except BROKEN as error:
             raise_if_device(error)
@@ -29,6 +33,29 @@ def read_parquet(source: Input, reading: Reading) -> Iterator[Columns | Damaged]
             yield source.damaged(1, head, MALFORMED, f"not a Parquet file: {error}")
             return
         yield from _Groups(source, reading, file, wanted).rows()
+
+
+def _opened(handle: BinaryIO, **options: Any) -> pq.ParquetFile:
+    # Pages are fetched through a small buffer: else a column of a row group is read whole.
+    return pq.ParquetFile(handle, buffer_size=_BUFFER_BYTES, pre_buffer=False, **options)
+
+
+def _of_message(source: Input, reading: Reading) -> pq.ParquetFile:
+    """A message as a file, with texts that stand in dictionaries left there until they are weighed.
+    Raises TooMuchError by what its pages claim; ArrowInvalid where that cannot be told."""
+    file = _opened(source.open(), thrift_container_size_limit=_LISTED)
+    total = file.metadata.num_rows * VALUE_BYTES
+    reading.check(total)
+    coded = set()
+    try:
+        for claim in claims(file, source.value, VALUE_BYTES):
+            total += claim.size
+            reading.check(total)
+            coded |= {claim.path} if claim.in_dictionary else set()
+    except (IndexError, RecursionError, ValueError) as error:
+        raise pa.ArrowInvalid(f"a page whose size cannot be told: {error}") from None
+    dictionaries = sorted(coded)
+    return _opened(source.open(), read_dictionary=dictionaries, thrift_container_size_limit=_LISTED)
 
 
 class _Groups:

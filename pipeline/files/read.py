@@ -1,17 +1,22 @@
 """Event files, and Kafka messages that are small files, to batches of raw records."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from pipeline.files.arrow import read_arrow
 from pipeline.files.avro import read_avro
 from pipeline.files.csv_rows import read_csv
-from pipeline.files.inputs import Input, Reading
+from pipeline.files.inputs import MESSAGE_BYTES, TOO_LARGE, Input, Reading, TooMuchError
 from pipeline.files.json_lines import read_json_lines
 from pipeline.files.parquet import read_parquet
-from schemas.fetched import Fetched
+from pipeline.files.weights import held
+from schemas.fetched import Columns, Fetched, Texts
 from schemas.sources import Source
+
+_A_REJECT = 1_000
+"""Bytes of what is Damaged, beside its own."""
 
 
 def read_file(
@@ -48,7 +53,8 @@ def read_message(
 ) -> list[Fetched]:
     """The records of a Kafka message that is a file of arrow, parquet, avro or csv; else as above.
 
-    Every record has the message's partition, offset and timestamp (ms) as its origin. Raises
+    Every record has the message's partition, offset and timestamp (ms) as its origin. A message
+    that holds more than MESSAGE_BYTES unpacked is Damaged as a whole, before it is unpacked. Raises
     ValueError for json, of which a message is one record.
     """
     if source.format == "json":
@@ -56,7 +62,26 @@ def read_message(
     message = Input(
         source_name, value=value, partition=partition, offset=offset, timestamp=timestamp
     )
-    return list(_reader(source)(message, _reading(batch_rows, record_bytes, columns)))
+    reading = replace(_reading(batch_rows, record_bytes, columns), unpacked_bytes=MESSAGE_BYTES)
+    try:
+        return list(_within(reading, _reader(source)(message, reading)))
+    except TooMuchError as error:
+        return [message.damaged(1, message.head(record_bytes), TOO_LARGE, str(error))]
+
+
+def _within(reading: Reading, fetched: Iterator[Fetched]) -> Iterator[Fetched]:
+    """The same, as long as it holds no more than it may: a part at a time is more at most."""
+    total = 0
+    for part in fetched:
+        total += _held(part)
+        reading.check(total)
+        yield part
+
+
+def _held(part: Fetched) -> int:
+    if isinstance(part, Columns):
+        return held(part.table)
+    return sum(map(len, part.texts)) if isinstance(part, Texts) else _A_REJECT + len(part.raw)
 
 
 def _reading(batch_rows: int, record_bytes: int, columns: set[str] | None) -> Reading:

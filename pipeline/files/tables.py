@@ -10,6 +10,8 @@ from pipeline.files.weights import oversize
 from schemas.fetched import Columns, Damaged
 from transforms.core.decode.raw import ipc_of_row
 
+_SPREAD_BYTES = 2 * BATCH_BYTES
+
 BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What Arrow raises for broken data (names of columns too), and for a failing disk: an OSError."""
 
@@ -81,6 +83,11 @@ def _within_limit(
 ) -> Iterator[Columns | Damaged]:
     limit = reading.record_bytes
     sizes = oversize(table, limit)
+    if sizes.sum() > _SPREAD_BYTES and len(sizes) > 1:  # a few bytes, shared by many rows
+        half = table.num_rows // 2
+        yield from _within_limit(source, reading, table.slice(0, half), first)
+        yield from _within_limit(source, reading, table.slice(half), first + half)
+        return
     lines = np.arange(first, first + table.num_rows, dtype=np.int64)
     for at in np.flatnonzero(sizes > limit).tolist():
         raw = ipc_of_row(table, at)[:limit]
@@ -94,8 +101,29 @@ def _within_limit(
 
 def _undictionaried(table: pa.Table) -> pa.Table:
     """Without dictionaries, which a slice of one row would keep whole."""
-    kinds = [
-        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-        for field in table.schema
-    ]
-    return table.cast(pa.schema(kinds)).combine_chunks()
+    rows = np.arange(table.num_rows)
+    for place, field in enumerate(table.schema):
+        kind = _plain(field.type)
+        if kind != field.type:
+            # A cast alone would spread what a list has beyond its slice, too.
+            column = table[place].take(rows).cast(kind)
+            table = table.set_column(place, field.with_type(kind), column)
+    return table.combine_chunks()
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """A type without dictionaries in it."""
+    of = pa.types
+    if of.is_dictionary(kind):
+        return kind.value_type
+    if of.is_struct(kind):
+        return pa.struct([_plain_field(field) for field in kind])
+    if of.is_map(kind):
+        return pa.map_(_plain_field(kind.key_field), _plain_field(kind.item_field))
+    if of.is_list(kind):
+        return pa.list_(_plain_field(kind.value_field))
+    return pa.large_list(_plain_field(kind.value_field)) if of.is_large_list(kind) else kind
+
+
+def _plain_field(field: pa.Field) -> pa.Field:
+    return field.with_type(_plain(field.type))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from kafka import TopicPartition
+from kafka.errors import MessageSizeTooLargeError
 
 from kafka_client import clients, topics
 from kafka_client.clients import (
@@ -219,3 +220,19 @@ def lock_is_free(folder: Path) -> bool:
     if lock is not None:
         lock.close()
     return lock is not None
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("unpacks", [False, True])
+def test_a_broker_refuses_a_batch_that_unpacks_to_too_much_where_its_topic_is_uncompressed(
+    kafka: Connection, new_topic: Callable[..., str], unpacks: bool
+) -> None:
+    topic = new_topic(**{"compression.type": "uncompressed" if unpacks else "producer"})
+    with closing(producer(kafka, max_request_size=64 << 20)) as client:
+        sent = client.send(topic, value=bytes(32 << 20))
+        client.flush(timeout=60)
+        if unpacks:
+            with pytest.raises(MessageSizeTooLargeError):
+                sent.get(timeout=60)
+        else:
+            assert sent.get(timeout=60).offset == 0

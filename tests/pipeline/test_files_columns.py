@@ -238,7 +238,7 @@ def test_bytes_of_rows_are_those_of_their_values() -> None:
         }
     )
     assert oversize(table, 1).tolist() == [3 + 4 + 3 + 3 + 9 + 4 + 1, 2 + 4 + 1, 2 + 4 + 1 + 1]
-    assert oversize(table, 10_000).tolist() == [0, 0, 0]
+    assert oversize(table.drop_columns(["code"]), 10_000).tolist() == [0, 0, 0]
 
 
 @WRITERS

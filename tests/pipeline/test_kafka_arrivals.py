@@ -13,6 +13,7 @@ from tests.machine import spec_of
 from tests.oracles import shop
 from tests.oracles.shop import T
 from tests.outcome import Row
+from tests.pipeline.bombs import arrow_dictionary
 from tests.pipeline.messages import Message, arrow, message
 from transforms.coders import OBSERVATIONS
 from transforms.core.late import BEFORE_ALL, Watermark
@@ -207,6 +208,21 @@ def test_a_damaged_arrow_message_is_rejected_and_the_rest_goes_through() -> None
     assert {row["offset"] for row in found["rejected"]} == {1, 2}
     assert {row["reason"] for row in found["rejected"]} == {"malformed"}
     assert {row["raw"] for row in found["rejected"]} >= {broken[1].value}
+
+
+def test_a_message_that_holds_very_much_is_one_reject_and_the_rest_goes_through() -> None:
+    bomb = arrow_dictionary(10_000)
+    good = [arrow([view(time)]) for time in (0, 1)]
+    found = arrived(
+        [Message(good[0]), Message(bomb, 1, offset=1), Message(good[1], 1, offset=2)],
+        watermark(),
+        **as_arrow(),
+    )
+    assert times(found) == [0, 1]
+    (row,) = found["rejected"]
+    assert (row["reason"], row["offset"], row["raw"]) == ("too_large", 1, bomb)
+    counted = {r["key"]: r["value"] for r in found["statistics"] if r["measure"] == "rejected"}
+    assert counted == {"too_large": 1.0}
 
 
 def test_a_message_of_900_kb_and_one_that_is_too_large() -> None:
