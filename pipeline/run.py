@@ -9,6 +9,7 @@ import grpc
 from apache_beam.options.pipeline_options import PortableOptions
 from apache_beam.runners.runner import PipelineState
 
+from kafka_client.groups import check_may_commit
 from kafka_client.topics import partitions_of
 from pipeline.files.source import ReadFiles, files_of
 from pipeline.kafka.source import ReadKafka, Reads
@@ -113,6 +114,8 @@ def _check(what: Run, warn: Say) -> None:
     if what.kafka_in is not None:
         for topic in what.spec.sources:
             partitions_of(what.kafka_in, topic, "Read")
+        if what.group is not None:
+            check_may_commit(what.kafka_in, what.group)
     if what.folder_in is not None:
         _check_files(what, warn)
 

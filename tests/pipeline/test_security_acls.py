@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 from kafka import TopicPartition
 
-from kafka_client.clients import Connection, KafkaUnavailable, consumer, explained, producer
+from kafka_client.clients import (
+    Connection,
+    KafkaUnavailable,
+    admin,
+    consumer,
+    explained,
+    producer,
+)
+from kafka_client.groups import check_may_commit
 from kafka_client.topics import create_topics
 from model.reader.state import ReaderState
 from model.reader.topic import SequenceTopic
@@ -94,14 +102,47 @@ def test_what_is_taken_away_later_fails_the_run_with_the_same_line(
     assert line.endswith(f'User:bob is refused: it needs the ACL {acl} on topic "{denied}"')
 
 
-def test_a_group_that_is_denied_is_named(
-    secured: Secured, shop: tuple[Written, str], tmp_path: Path
+@pytest.mark.parametrize("start", ["earliest", "committed"])
+@pytest.mark.parametrize("instead", [[], ["DESCRIBE"]])
+def test_a_group_that_is_denied_is_named_with_its_acl_before_anything_is_read(
+    secured: Secured, shop: tuple[Written, str], tmp_path: Path, start: str, instead: list[str]
 ) -> None:
+    others: list[Access] = [(operation, "GROUP", GROUP) for operation in instead]
+    with (
+        secured.allowed("bob", [*needed(*shop), *others]),
+        pytest.raises(KafkaUnavailable) as raised,
+    ):
+        run_as(secured, "bob", shop, tmp_path / "out", start=start, group=GROUP)
+    assert str(raised.value) == (
+        f"cannot commit for group '{GROUP}' at 127.0.0.1:{secured.ports['LOGIN']}: User:bob is "
+        f'refused: it needs the ACL Read on group "{GROUP}"'
+    )
+    assert not (tmp_path / "out" / "sequences").exists()
+
+
+def test_a_group_that_is_denied_later_fails_a_run_that_begins_where_it_stands(
+    secured: Secured, shop: tuple[Written, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "check_may_commit", lambda *_: None)
     with (
         secured.allowed("bob", needed(*shop)),
         pytest.raises(RunFailed, match=f'needs the ACL Read on group "{GROUP}"'),
     ):
         run_as(secured, "bob", shop, tmp_path / "out", start="committed", group=GROUP)
+
+
+def test_to_ask_whether_a_group_may_be_committed_for_changes_nothing(secured: Secured) -> None:
+    topic = secured.topic()
+    with closing(admin(secured.open)) as client:
+        check_may_commit(secured.open, f"{GROUP}-none")
+        assert f"{GROUP}-none" not in {each["group_id"] for each in client.list_groups()}
+    with closing(Commits(secured.open, f"{GROUP}-one")) as commits:
+        assert commits.commit({f"{topic}/0": 0})
+        check_may_commit(secured.open, f"{GROUP}-one")
+        start = starting_offsets(
+            secured.open, [topic], lambda _: True, Start("committed"), f"{GROUP}-one"
+        )
+        assert set(start.values()) == {0}
 
 
 def test_read_on_the_group_is_enough_to_look_up_and_to_commit(
