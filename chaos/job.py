@@ -21,14 +21,17 @@ _RUN = (sys.executable, "-m", "pipeline.cli", "run")
 
 
 class Job:
-    """A job that never ends on a cluster: `command` is what `phia run` is told besides where."""
+    """A job that never ends on a cluster: `command` is what `phia run` is told besides where;
+    `instead` are options that win over those of the cluster."""
 
-    def __init__(self, cluster: Cluster, command: Sequence[str], log: Path) -> None:
+    def __init__(
+        self, cluster: Cluster, command: Sequence[str], log: Path, instead: Sequence[str] = ()
+    ) -> None:
         self._cluster = cluster
         before = set(cluster.rest.jobs())
         with open(log, "ab") as output:
             self._process = subprocess.Popen(
-                [*_RUN, *command, *STREAMING, *cluster.options()],
+                [*_RUN, *command, *STREAMING, *cluster.options(), *instead],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

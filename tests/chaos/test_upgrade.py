@@ -1,8 +1,15 @@
-"""A job ends with a savepoint, and one of a grown spec goes on from it, on a real Flink."""
+"""A job ends with a savepoint, and one of a grown spec goes on from it, on a real Flink.
+
+Each has its workers from a pool of its own (EXTERNAL); the other tests from Flink itself (PROCESS).
+"""
 
 import json
+import signal
+import subprocess
+import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +21,7 @@ from kafka_client.clients import Connection, producer
 from kafka_client.topics import create_topics
 from pipeline.broker import Broker
 from pipeline.flink.cluster import Cluster
+from pipeline.java.ports import free_port
 
 pytestmark = [pytest.mark.flink, pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(420)]
 
@@ -73,13 +81,19 @@ def test_a_grown_spec_goes_on_from_a_savepoint(tmp_path: Path) -> None:
         create_topics(where, {"views": 1}, {"retention.ms": "-1"})
         to = [f"--input=kafka://{broker.bootstrap}", f"--output={out}"]
         send(where, records(range(3)))
-        job = Job(cluster, [str(old), *to], tmp_path / "old.log")
-        await_rows(out, 2 * USERS)  # the third round waits in state
-        place = cluster.rest.stop(job.id)
+        worker = cluster.folder / "worker"
+        with worker_pool(worker, tmp_path / "old-pool.log") as external:
+            job = Job(cluster, [str(old), *to], tmp_path / "old.log", external)
+            await_rows(out, 2 * USERS)  # the third round waits in state
+            place = cluster.rest.stop(job.id)
         send(where, records(range(3, 6)))
-        job = Job(cluster, [str(new), *to, f"--savepoint_path={place}"], tmp_path / "new.log")
-        await_rows(out, 5 * USERS)
-        job.cancel()
+        with worker_pool(worker, tmp_path / "new-pool.log") as external:
+            grown = [str(new), *to, f"--savepoint_path={place}"]
+            job = Job(cluster, grown, tmp_path / "new.log", external)
+            await_rows(out, 5 * USERS)
+            job.cancel()
+        for name in ("old", "new"):
+            assert "Starting worker with" in (tmp_path / f"{name}-pool.log").read_text()
         bounded = tmp_path / "bounded"
         run_bounded([str(new), to[0], f"--output={bounded}"], tmp_path / "bounded.log")
     found, expected = rows(out), rows(bounded)
@@ -90,6 +104,24 @@ def test_a_grown_spec_goes_on_from_a_savepoint(tmp_path: Path) -> None:
     )
     assert found.height == 5 * USERS  # the sixth round is open
     assert found.sort("sequence_id").equals(expected.sort("sequence_id"))
+
+
+@contextmanager
+def worker_pool(worker: Path, log: Path) -> Iterator[list[str]]:
+    """Beam's pool of workers, each started by `worker`; the options by which Flink asks it."""
+    port = free_port()
+    pool = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main"]
+    with open(log, "wb") as output:
+        child = subprocess.Popen(
+            [*pool, f"--service_port={port}", f"--container_executable={worker}"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield ["--environment_type=EXTERNAL", f"--environment_config=127.0.0.1:{port}"]
+    finally:
+        child.send_signal(signal.SIGINT)  # at which it ends its workers, too
+        child.wait(30)
 
 
 def send(where: Connection, made: list[dict[str, Any]]) -> None:
