@@ -97,6 +97,28 @@ class Watch:
             time.sleep(0.5)
         raise TimeoutError(f"{alert} has not fired in {seconds:.0f} s; {self.fired} have")
 
+    def wait_until_heard(self, seconds: float) -> None:
+        """Returns when the job has told of its watermark. Raises TimeoutError."""
+        ends = time.monotonic() + seconds
+        while not self.value("phia_watermark_ms"):
+            if time.monotonic() > ends:
+                raise TimeoutError(f"nothing was heard of the job in {seconds:.0f} s")
+            time.sleep(0.5)
+
+    def wait_until_over(self, alert: str, seconds: float) -> None:
+        """Returns when the alert does not fire. Raises TimeoutError."""
+        ends = time.monotonic() + seconds
+        while alert in (now := self.firing()):
+            if time.monotonic() > ends:
+                raise TimeoutError(f"{alert} still fires after {seconds:.0f} s: {now[alert]}")
+            time.sleep(0.5)
+
+    def has_fired(self, alert: str, since: float) -> bool:
+        """Whether the alert has fired since a time (s since 1970), seen by us or not."""
+        window = max(1, int((time.time() - since) * 1000))
+        query = f'count_over_time(ALERTS{{alertname="{alert}",alertstate="firing"}}[{window}ms])'
+        return bool(self.value(query))
+
     def value(self, query: str) -> dict[str, float]:
         """The values that a query gives, by their labels as JSON."""
         found = self._ask(f"query?query={urllib.parse.quote(query)}")["data"]["result"]
