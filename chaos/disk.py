@@ -10,7 +10,7 @@ _BLOCK = bytes(1 << 16)
 
 class Disk:
     """A file system of so many MB in memory at `folder`; a context manager. Mounting one takes a
-    superuser: Failure where it is not allowed."""
+    superuser, or a user namespace, where anybody is one: Failure where it is not allowed."""
 
     def __init__(self, folder: Path, megabytes: int) -> None:
         self._folder, self._size = folder, megabytes
@@ -44,4 +44,7 @@ class Disk:
 def _call(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     if done.returncode:
-        raise Failure(f"{command[0]} needs a superuser: {done.stderr.strip()}")
+        raise Failure(
+            f"{command[0]} needs a superuser, or to begin with unshare --user --map-root-user "
+            f"--mount: {done.stderr.strip()}"
+        )
