@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.files.csv_feed import Feed, Row
-from pipeline.files.inputs import BATCH_BYTES, MALFORMED, Input, Reading
+from pipeline.files.inputs import BATCH_BYTES, MALFORMED, Input, Reading, repeated
 from schemas.fetched import Columns, Damaged, Int64s
 
 
@@ -43,7 +43,7 @@ def _header(feed: Feed) -> Row | None:
 def _problem_of_names(names: list[str]) -> tuple[str, str] | None:
     if not all(names):
         return MALFORMED, f"the header has no name for column {names.index('') + 1}"
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = repeated(names)
     return (MALFORMED, f"the header has more than once: {', '.join(twice)}") if twice else None
 
 
@@ -54,7 +54,8 @@ class _Table:
         self._source = source
         self._reading = reading
         self._width = len(names)
-        self._columns = {name: names.index(name) for name in reading.wanted(names)}
+        place = {name: at for at, name in enumerate(names)}
+        self._columns = {name: place[name] for name in reading.wanted(names)}
         self._lines: list[int] = []
         self._raw: list[bytes] = []
         self._cells: list[list[str]] = []

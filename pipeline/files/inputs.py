@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -112,6 +113,11 @@ class Input:
         origin = self.origin(np.array([line], dtype=np.int64))
         short = " ".join(detail.split())[:_DETAIL_CHARACTERS]
         return Damaged(self.source, raw, reason, short, origin)
+
+
+def repeated(names: list[str]) -> list[str]:
+    """The names that are there more than once, sorted."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def too_large(size: int, limit: int) -> str:

@@ -5,7 +5,15 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from pipeline.files.inputs import BATCH_BYTES, MALFORMED, TOO_LARGE, Input, Reading, too_large
+from pipeline.files.inputs import (
+    BATCH_BYTES,
+    MALFORMED,
+    TOO_LARGE,
+    Input,
+    Reading,
+    repeated,
+    too_large,
+)
 from pipeline.files.weights import oversize
 from schemas.fetched import Columns, Damaged
 from transforms.core.decode.raw import ipc_of_row
@@ -25,8 +33,7 @@ def raise_if_device(error: Exception) -> None:
 def wanted_once(reading: Reading, names: list[str]) -> list[str]:
     """The names to read. Raises ArrowInvalid where one of them stands for several columns."""
     wanted = reading.wanted(names)
-    twice = sorted({name for name in wanted if wanted.count(name) > 1})
-    if twice:
+    if twice := repeated(wanted):
         raise pa.ArrowInvalid(f"columns that are there more than once: {', '.join(twice)}")
     return wanted
 

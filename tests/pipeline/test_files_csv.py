@@ -171,3 +171,10 @@ def test_what_the_csv_module_writes_comes_back(rows: list[tuple[str, str]], end:
     wanted = [{"u": u or None, "t": t or None} for u, t in rows]
     assert rows_of(fetched) == wanted
     assert not any(isinstance(item, Damaged) for item in fetched)
+
+
+def test_a_header_of_very_many_names_is_read_once(tmp_path: Path) -> None:
+    names = ",".join(f"c{place}" for place in range(120_000))  # comparing each pair takes minutes
+    (bad,) = read_lines(tmp_path / "views.csv", f"u,t,{names}\na,1".encode())
+    assert isinstance(bad, Damaged)
+    assert bad.detail == "2 cells where the header has 120002"
