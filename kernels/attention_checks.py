@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from kernels.attention_mask import Mask
 from kernels.relative_bias import RelativeBias
 
 
@@ -13,7 +14,7 @@ def check_attention(
     offsets_B1: Tensor,
     longest: int,
     bias: RelativeBias | None,
-    targets_B: Tensor | None,
+    mask: Mask,
 ) -> None:
     """Raise ValueError, in one line, for the first thing that is wrong.
 
@@ -24,8 +25,8 @@ def check_attention(
     _same("v's tokens and heads", v_THV.shape[:2], "q's", (tokens, heads))
     _same("k's and v's types", (k_THD.dtype, v_THV.dtype), "q's, twice", (q_THD.dtype,) * 2)
     _same("offsets' type", offsets_B1.dtype, "the one for offsets", torch.int64)
-    if targets_B is not None:
-        _same("targets", targets_B.shape, "one a sequence", (len(offsets_B1) - 1,))
+    if mask.targets_B is not None:
+        _same("targets", mask.targets_B.shape, "one a sequence", (len(offsets_B1) - 1,))
     if bias is not None:
         _check_bias(bias, tokens, heads)
     if offsets_B1.device.type == "cpu":

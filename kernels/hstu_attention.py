@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kernels.attention_checks import check_attention
+from kernels.attention_mask import Mask
 from kernels.hstu_attention_reference import reference_attention
 from kernels.implementations import is_triton
 from kernels.relative_bias import RelativeBias
@@ -48,17 +49,18 @@ def hstu_attention(
     longest: int,
     bias: RelativeBias | None = None,
     targets_B: Tensor | None = None,
+    window: int | None = None,
+    prefix: int = 0,
     alpha: float = 1.0,
     divisor: float | None = None,
     implementation: str | None = None,
 ) -> Tensor:
     """out_i = Σ SiLU(alpha · q_i·k_j + bias_ij) v_j / divisor, over the j visible to i; out_THV.
 
-    Visible is what is not after i. The last `targets_B[b]` positions of sequence b are targets: a
-    target sees the history before them and itself, but no other target. All targets stand at the
-    same position, the next after the history, so that none is scored by where it was put in line.
-    The default divisor is the most positions that a position of the sequence can see: its length,
-    as the paper has it, with all targets counted as one.
+    Visible is what is not after i and within its `window`; of `targets_B` only itself; and the
+    whole `prefix`: kernels/attention_mask.py has the rules. The default divisor is the most
+    positions that a position of the sequence can see: its length, as the paper has it, with all
+    targets counted as one, or window + prefix if that is less.
 
     `longest` is the longest sequence's length, or more. Tokens outside of all sequences give zero.
     `implementation` is "triton" (the default on a GPU for float32 and bfloat16; sums are float32)
@@ -66,21 +68,15 @@ def hstu_attention(
     """
     if is_triton(q_THD, implementation):
         settings = {"longest": longest, "alpha": alpha, "divisor": divisor}
-        options = {"bias": bias, "targets_B": targets_B, "implementation": "triton", **settings}
+        seen = {"targets_B": targets_B, "window": window, "prefix": prefix}
+        options = {"bias": bias, "implementation": "triton", **seen, **settings}
         tables = (None, None) if bias is None else (bias.position_HP, bias.time_HC)
         out_THV: Tensor = _Attention.apply(q_THD, k_THD, v_THV, *tables, offsets_B1, options)
         return out_THV
-    check_attention(q_THD, k_THD, v_THV, offsets_B1, longest, bias, targets_B)
-    return reference_attention(
-        q_THD,
-        k_THD,
-        v_THV,
-        offsets_B1,
-        bias=bias,
-        targets_B=targets_B,
-        alpha=alpha,
-        divisor=divisor,
-    )
+    mask = Mask(targets_B, window, prefix)
+    check_attention(q_THD, k_THD, v_THV, offsets_B1, longest, bias, mask)
+    inputs = (q_THD, k_THD, v_THV, offsets_B1)
+    return reference_attention(*inputs, bias=bias, mask=mask, alpha=alpha, divisor=divisor)
 
 
 def attention_forward(
@@ -92,21 +88,22 @@ def attention_forward(
     longest: int,
     bias: RelativeBias | None = None,
     targets_B: Tensor | None = None,
+    window: int | None = None,
+    prefix: int = 0,
     alpha: float = 1.0,
     divisor: float | None = None,
     implementation: str | None = None,
 ) -> Tensor:
     """out_THV of `hstu_attention` without autograd, for an operator that has its own."""
-    check_attention(q_THD, k_THD, v_THV, offsets_B1, longest, bias, targets_B)
+    mask = Mask(targets_B, window, prefix)
+    check_attention(q_THD, k_THD, v_THV, offsets_B1, longest, bias, mask)
     if is_triton(q_THD, implementation):
         from kernels.hstu_attention_forward import forward
 
-        return forward(q_THD, k_THD, v_THV, offsets_B1, longest, bias, targets_B, alpha, divisor)
+        return forward(q_THD, k_THD, v_THV, offsets_B1, longest, bias, mask, alpha, divisor)
     with torch.no_grad():
         inputs = (q_THD, k_THD, v_THV, offsets_B1)
-        return reference_attention(
-            *inputs, bias=bias, targets_B=targets_B, alpha=alpha, divisor=divisor
-        )
+        return reference_attention(*inputs, bias=bias, mask=mask, alpha=alpha, divisor=divisor)
 
 
 def attention_backward(
@@ -119,16 +116,19 @@ def attention_backward(
     longest: int,
     bias: RelativeBias | None = None,
     targets_B: Tensor | None = None,
+    window: int | None = None,
+    prefix: int = 0,
     alpha: float = 1.0,
     divisor: float | None = None,
     implementation: str | None = None,
 ) -> AttentionGradients:
     """The gradients of `attention_forward`, which needs nothing but what that was given."""
-    check_attention(q_THD, k_THD, v_THV, offsets_B1, longest, bias, targets_B)
+    mask = Mask(targets_B, window, prefix)
+    check_attention(q_THD, k_THD, v_THV, offsets_B1, longest, bias, mask)
     if is_triton(q_THD, implementation):
         from kernels.hstu_attention_backward import backward
 
-        inputs = (q_THD, k_THD, v_THV, offsets_B1, longest, bias, targets_B, alpha, divisor)
+        inputs = (q_THD, k_THD, v_THV, offsets_B1, longest, bias, mask, alpha, divisor)
         return AttentionGradients(*backward(dout_THV, *inputs))
     leaves = [x.detach().requires_grad_() for x in (q_THD, k_THD, v_THV)]
     if bias is not None:
@@ -137,7 +137,7 @@ def attention_backward(
     q, k, v, *tables = leaves
     with torch.enable_grad():
         out_THV = reference_attention(
-            q, k, v, offsets_B1, bias=bias, targets_B=targets_B, alpha=alpha, divisor=divisor
+            q, k, v, offsets_B1, bias=bias, mask=mask, alpha=alpha, divisor=divisor
         )
     gradients = torch.autograd.grad(out_THV, leaves, dout_THV, materialize_grads=True)
     return AttentionGradients(*gradients, *(() if tables else (None, None)))

@@ -15,6 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels import hstu_attention_launch as launch
+from kernels.attention_mask import Mask
 from kernels.hstu_attention_bias import bias_backward, new_sums, padded_buckets
 from kernels.hstu_attention_forward import query_pass
 from kernels.hstu_attention_plan import band, plan, tiles
@@ -51,19 +52,19 @@ def backward(
     offsets_B1: Tensor,
     longest: int,
     bias: RelativeBias | None,
-    targets_B: Tensor | None,
+    mask: Mask,
     alpha: float,
     divisor: float | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
     """Gradients of queries, keys, values and, where there is a bias, of its two tables."""
     dq_THD, dk_THD, dv_THV = (torch.zeros_like(x) for x in (q_THD, k_THD, v_THV))
-    sequences = launch.sequences(offsets_B1, targets_B, divisor)
+    sequences = launch.sequences(offsets_B1, mask, divisor)
     inputs = (q_THD, k_THD, v_THV)
     constants = launch.key_constants(q_THD, v_THV, biased=bias is not None)
     m, n = constants["BLOCK_M"], constants["BLOCK_N"]
     made = plan(bias, sequences, longest, constants["GRANULE"])
     tokens, heads, _ = q_THD.shape
-    slots = 1 if bias is None else band(bias, tokens, heads, longest, m, n)
+    slots = 1 if bias is None else band(bias, mask, (tokens, heads, longest), m, n)
     listed = tiles(made, bias, sequences, tokens, longest, constants, of_keys=True, band=slots)
     sums = None if bias is None else new_sums(bias, listed, constants)
     rows = tuple(launch.rows(x) for x in (dout_THV, *inputs))
@@ -149,6 +150,7 @@ def _key_pass(
     ones, fews, nears = tl.load(counts), tl.load(counts + 1), tl.load(counts + 2)
     m_M = tl.arange(0, M)
     HAS_TARGETS: tl.constexpr = sequences[1] is not None
+    HAS_PREFIX: tl.constexpr = sequences[4] is not None
     key_clock, time = None, None
     if bias is not None:
         key_clock = column_clock(bias[4] + start, j_N)
@@ -233,13 +235,13 @@ def _key_pass(
         i_M = begin + m_M
         q_MD = load_rows(q, h, start, i_M, length, D, PADDED_D, OPERAND)
         dout_MV = load_rows(dout, h, start, i_M, length, V, PADDED_V, OPERAND)
-        visible_NM = is_visible(i_M[None, :], j_N[:, None], length, history, HAS_TARGETS)
+        visible_NM = is_visible(i_M[None, :], j_N[:, None], length, history, sequences)
         half_bias_NM = 0.0
         if bias is not None:
             query_clock = direct_row_clock(bias[3] + (start + begin), m_M, OPERAND)
             half_bias_NM = any_time(time, elapsed(query_clock, key_clock), BUCKETS, OPERAND)
             half_bias_NM += _by_distance(
-                bias, h, j_N, begin, m_M, history, HAS_TARGETS, True, OPERAND
+                bias, h, j_N, begin, m_M, history, HAS_TARGETS, HAS_TARGETS or HAS_PREFIX, OPERAND
             )
         dk_ND, dv_NV, dscore_NM = _add(
             dk_ND, dv_NV, k_ND, v_NV, q_MD, dout_MV, half_bias_NM, visible_NM, alpha, scale, OPERAND
@@ -268,19 +270,19 @@ def _by_distance(
     m_M,
     history,
     HAS_TARGETS: tl.constexpr,
-    ITSELF: tl.constexpr,
+    BEFORE: tl.constexpr,
     OPERAND: tl.constexpr,
 ):
     """[N, M]: half the bias of each distance. A target stands next after the history, but is at no
-    distance from itself.
+    distance from itself; nor is, BEFORE others, a query of the prefix from them.
     """
     near_N1 = bias[0] + (h * bias[5] + BELOW_ZERO) - j_N[:, None].to(tl.int64)
-    if HAS_TARGETS:
-        at_1M = tl.minimum(begin + m_M, history)[None, :].to(tl.int64)
-        if ITSELF:
-            at_1M = tl.maximum(at_1M, j_N[:, None] - 1)
-        return read(near_N1 + at_1M, OPERAND)
-    return read((near_N1 + begin) + m_M[None, :].to(tl.int64), OPERAND)
+    if not (HAS_TARGETS or BEFORE):
+        return read((near_N1 + begin) + m_M[None, :].to(tl.int64), OPERAND)
+    at_1M = tl.minimum(begin + m_M, history)[None, :].to(tl.int64)
+    if BEFORE:
+        at_1M = tl.maximum(at_1M, j_N[:, None] - 1)
+    return read(near_N1 + at_1M, OPERAND)
 
 
 @triton.jit

@@ -184,6 +184,7 @@ def _left_over(
                     dout_MV = load_rows(dout, h, start, i_M, length, V, PADDED_V, OPERAND)
                     time_C += _left_tile(
                         distance_sums,
+                        sequences,
                         bias,
                         h,
                         start,
@@ -207,6 +208,7 @@ def _left_over(
 @triton.jit
 def _left_tile(
     distance_sums,
+    sequences,
     bias,
     h,
     start,
@@ -234,7 +236,7 @@ def _left_tile(
     half_NM = dot(k_ND, tl.trans(q_MD)) * (0.5 * alpha)
     half_NM += read(near + tl.maximum(at_M[None, :] - j_N[:, None], -1), OPERAND)
     half_NM += any_time(bias[1] + h * TIME_ENTRIES, elapsed_NM, BUCKETS, OPERAND)
-    visible_NM = is_visible(i_M[None, :], j_N[:, None], length, history, True)
+    visible_NM = is_visible(i_M[None, :], j_N[:, None], length, history, sequences)
     _, slope_NM = activation(tl.where(visible_NM, half_NM, UNSEEN), scale, OPERAND)
     dscore_NM = dot(v_NV, tl.trans(dout_MV)) * slope_NM
 

@@ -12,6 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels import hstu_attention_launch as launch
+from kernels.attention_mask import Mask
 from kernels.hstu_attention_plan import Plan, plan, tiles
 from kernels.hstu_attention_tile import (
     BELOW_ZERO,
@@ -44,13 +45,13 @@ def forward(
     offsets_B1: Tensor,
     longest: int,
     bias: RelativeBias | None,
-    targets_B: Tensor | None,
+    mask: Mask,
     alpha: float,
     divisor: float | None,
 ) -> Tensor:
     """out_THV of `hstu_attention`, in the type of the values."""
     out_THV = torch.zeros_like(v_THV)
-    sequences = launch.sequences(offsets_B1, targets_B, divisor)
+    sequences = launch.sequences(offsets_B1, mask, divisor)
     constants = launch.forward_constants(q_THD, v_THV)
     made = plan(bias, sequences, longest, constants["GRANULE"])
     inputs = (q_THD, k_THD, v_THV)
@@ -148,6 +149,7 @@ def _query_pass(
     ones, fews, nears = tl.load(counts), tl.load(counts + 1), tl.load(counts + 2)
     n_N = tl.arange(0, N)
     HAS_TARGETS: tl.constexpr = sequences[1] is not None
+    HAS_PREFIX: tl.constexpr = sequences[4] is not None
 
     for step in range(ones):
         entry = tl.load(entries + step)
@@ -190,13 +192,22 @@ def _query_pass(
         j_N = first + n_N
         k_ND = load_rows(k, h, start, j_N, length, D, PADDED_D, OPERAND)
         v_NV = load_rows(v, h, start, j_N, length, V, PADDED_V, OPERAND)
-        visible_MN = is_visible(i_M[:, None], j_N[None, :], length, history, HAS_TARGETS)
+        visible_MN = is_visible(i_M[:, None], j_N[None, :], length, history, sequences)
         half_bias_MN = 0.0
         if bias is not None:
             key_clock = row_clock(bias[4] + (start + first), n_N)
             half_bias_MN = any_time(time, elapsed(query_clock, key_clock), C, OPERAND)
             half_bias_MN += _by_distance(
-                bias, h, heads, i_M, first, n_N, history, HAS_TARGETS, True, OPERAND
+                bias,
+                h,
+                heads,
+                i_M,
+                first,
+                n_N,
+                history,
+                HAS_TARGETS,
+                HAS_TARGETS or HAS_PREFIX,
+                OPERAND,
             )
         sum_MW = _add(
             sum_MW, q_MD, dout_MV, k_ND, v_NV, half_bias_MN, visible_MN, alpha, scale, OPERAND
@@ -217,16 +228,17 @@ def _by_distance(
     n_N,
     history,
     HAS_TARGETS: tl.constexpr,
-    ITSELF: tl.constexpr,
+    BEFORE: tl.constexpr,
     OPERAND: tl.constexpr,
 ):
     """[M, N]: half the bias of each distance. A target stands next after the history, but is at no
-    distance from itself. The table that goes downwards has addresses that go up with the keys.
+    distance from itself; nor is, BEFORE others, a query of the prefix from them. The table that
+    goes downwards has addresses that go up with the keys.
     """
     at_M1 = i_M[:, None].to(tl.int64)
     if HAS_TARGETS:
         at_M1 = tl.minimum(at_M1, history)
-    if HAS_TARGETS and ITSELF:
+    if BEFORE:
         near = bias[0] + (h * bias[5] + BELOW_ZERO)
         return read(near + tl.maximum(at_M1 - (first + n_N)[None, :], -1), OPERAND)
     after_M1 = bias[0] + ((heads + h + 1) * bias[5] - 1 - BELOW_ZERO) - at_M1

@@ -8,6 +8,8 @@ import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
+from kernels.attention_mask import Mask
+
 Arguments = tuple[Any, ...]
 
 
@@ -31,10 +33,10 @@ def blocks(x_THW: Tensor, length: int) -> TensorDescriptor | None:
     return TensorDescriptor(x_THW, [tokens, heads * width], [stride, 1], [length, width])
 
 
-def sequences(offsets_B1: Tensor, targets_B: Tensor | None, divisor: float | None) -> Arguments:
-    """Where sequences and their targets are, and what sums are divided by."""
-    targets_B = None if targets_B is None else targets_B.contiguous()
-    return offsets_B1.contiguous(), targets_B, float(divisor or 0)
+def sequences(offsets_B1: Tensor, mask: Mask, divisor: float | None) -> Arguments:
+    """Where sequences are, what is visible in them, and what sums are divided by."""
+    targets_B = None if mask.targets_B is None else mask.targets_B.contiguous()
+    return offsets_B1.contiguous(), targets_B, float(divisor or 0), mask.window, mask.prefix or None
 
 
 Sizes = tuple[int, int, int, int, int | None]

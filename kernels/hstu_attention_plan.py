@@ -21,6 +21,7 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels import time_buckets
+from kernels.attention_mask import Mask
 from kernels.hstu_attention_tile import (
     BELOW_ONE,
     BELOW_ZERO,
@@ -107,13 +108,15 @@ def _tables(bias: RelativeBias, longest: int) -> tuple[Tensor, Tensor, Tensor]:
     return distance_2HX, time_HX, far_HC4
 
 
-def band(bias: RelativeBias, tokens: int, heads: int, longest: int, m: int, n: int) -> int:
+def band(bias: RelativeBias, mask: Mask, sizes: tuple[int, int, int], m: int, n: int) -> int:
     """How many tiles of a block of keys leave the gradients of their scores in memory: those from
-    the diagonal on, and one for the last of a sequence, which may not be whole.
+    the diagonal on, to the window's edge if there is one; and one for the last of a sequence, which
+    may not be whole. `sizes` are the number of tokens and heads and the longest length.
 
     That one counts as far: where the band ends before that, for want of room, there is none.
     """
-    near = triton.cdiv(bias.position_HP.shape[1] + n, m)
+    tokens, heads, longest = sizes
+    near = triton.cdiv(max(bias.position_HP.shape[1], mask.window or 0) + n, m)
     room = BAND_BYTES // max(tokens * heads * m * 2, 1)
     slots: int = 1 + max(min(max(near, LEAST_BAND), room, triton.cdiv(longest, m)), 1)
     return slots
@@ -234,6 +237,23 @@ def _leading(ranges, granule, m_X, n_X, length, M: tl.constexpr, N: tl.constexpr
 
 
 @triton.jit
+def _seen(i_X, last_i_X, j_X, last_j_X, history, sequences, N: tl.constexpr):
+    """Whether anything of each tile is seen; and all of it, by queries that are after the keys."""
+    window, prefix = sequences[3], sequences[4]
+    some_X, all_X = j_X < history, (j_X + N <= history) & (j_X + N - 1 <= i_X)
+    if window is not None:
+        context = 0 if prefix is None else prefix
+        nearest_X = tl.minimum(i_X, history) - tl.minimum(last_j_X, history - 1)
+        furthest_X = tl.minimum(last_i_X, history) - j_X
+        some_X &= (nearest_X < window) | (j_X < context)
+        all_X &= (furthest_X < window) | (j_X + N <= context)
+    some_X = (j_X <= last_i_X) & (some_X | (last_j_X >= i_X))
+    if prefix is not None:
+        some_X |= tl.maximum(i_X, j_X) < tl.minimum(prefix, history)
+    return some_X, all_X
+
+
+@triton.jit
 def _list_tiles(
     entries,
     counts,
@@ -264,8 +284,9 @@ def _list_tiles(
     i_X, j_X = m_X * M, n_X * N  # the first query and key of a tile; then the last
     last_i_X, last_j_X = tl.minimum(i_X + M, length) - 1, tl.minimum(j_X + N, length) - 1
     inside_X = (i_X < length) & (j_X < length) & (x_X < width)
-    present_X = inside_X & (j_X <= last_i_X) & ((j_X < history) | (last_j_X >= i_X))
-    whole_X = present_X & (j_X + N - 1 <= i_X) & (j_X + N <= history)
+    some_X, all_X = _seen(i_X, last_i_X, j_X, last_j_X, history, sequences, N)
+    present_X = inside_X & some_X
+    whole_X = present_X & all_X
     if OF_KEYS:
         whole_X &= i_X + M <= length
     far_X = whole_X
@@ -291,7 +312,8 @@ def _list_tiles(
         away_X = m_X - n_X * (N // M)
         is_last_X = (part_X > 0) & (i_X + M > length) & (x_X * 0 <= last_slot)
         slot_X = tl.where((away_X >= band - 1) & is_last_X, band - 1, away_X)
-        is_in_X = (near_X + part_X > 0) & ((away_X < band - 1) | is_last_X) & (last_i_X < history)
+        is_in_X = (near_X + part_X > 0) & (away_X >= 0) & (last_i_X < history)
+        is_in_X &= (away_X < band - 1) | is_last_X
         span_X = first_X | (last_X << 16)
         tl.store(in_band + block * band + slot_X, span_X, mask=is_in_X)
         tl.store(row + 4, tl.sum(near_X + part_X - is_in_X.to(tl.int32), 0))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
+from kernels.attention_mask import ALL_BEFORE, Mask
 from kernels.relative_bias import RelativeBias
 from kernels.time_buckets import time_bucket
 
@@ -19,7 +20,7 @@ def reference_attention(
     offsets_B1: Tensor,
     *,
     bias: RelativeBias | None = None,
-    targets_B: Tensor | None = None,
+    mask: Mask = ALL_BEFORE,
     alpha: float = 1.0,
     divisor: float | None = None,
     pointwise: bool = True,
@@ -32,7 +33,7 @@ def reference_attention(
     """
     # Zeros that autograd knows, so that there is something to go back from without any token.
     out_THV = v_THV.masked_fill(torch.ones_like(v_THV, dtype=torch.bool), 0)
-    targets_B = torch.zeros_like(offsets_B1[1:]) if targets_B is None else targets_B
+    targets_B = torch.zeros_like(offsets_B1[1:]) if mask.targets_B is None else mask.targets_B
     for members_G in _groups(offsets_B1.diff()):
         start_G = offsets_B1[members_G]
         length_G = offsets_B1[members_G + 1] - start_G
@@ -43,10 +44,13 @@ def reference_attention(
         scores_GHLL = alpha * torch.einsum("glhd,gmhd->ghlm", q_THD[token_GL], k_THD[token_GL])
         if bias is not None:
             scores_GHLL = scores_GHLL + _bias(bias, token_GL, history_G).to(scores_GHLL.dtype)
-        visible_G1LL = _visible(i_L, history_G)[:, None]
+        visible_G1LL = _visible(i_L, history_G, mask)[:, None]
         if pointwise:
-            most_G = torch.minimum(history_G + 1, length_G).to(scores_GHLL.dtype)
-            scale = 1 / most_G[:, None, None, None] if divisor is None else 1 / divisor
+            most_G = torch.minimum(history_G + 1, length_G)
+            if mask.window is not None:
+                most_G = most_G.clamp(max=mask.window + mask.prefix)
+            by_G111 = most_G.to(scores_GHLL.dtype)[:, None, None, None]
+            scale = 1 / by_G111 if divisor is None else 1 / divisor
             weights_GHLL = silu(scores_GHLL).where(visible_G1LL, 0) * scale
         else:
             weights_GHLL = scores_GHLL.where(visible_G1LL, -torch.inf).softmax(-1)
@@ -63,11 +67,17 @@ def _groups(length_B: Tensor) -> list[Tensor]:
     return [(octave_B == octave).nonzero()[:, 0] for octave in sorted({*octaves_B} - {-1})]
 
 
-def _visible(i_L: Tensor, history_G: Tensor) -> Tensor:
-    """[G, L, L]: which keys a query sees: what is not after it, and of the targets only itself."""
+def _visible(i_L: Tensor, history_G: Tensor, mask: Mask) -> Tensor:
+    """[G, L, L]: which keys a query sees."""
     not_after_LL = i_L[:, None] >= i_L
     itself_LL = i_L[:, None] == i_L
-    return not_after_LL & ((i_L < history_G[:, None])[:, None] | itself_LL)
+    in_prefix_GL = i_L < history_G[:, None].clamp(max=mask.prefix)
+    in_reach_GLL = (i_L < history_G[:, None])[:, None]
+    if mask.window is not None:
+        at_GL1 = torch.minimum(i_L, history_G[:, None])[:, :, None]
+        in_reach_GLL = in_reach_GLL & ((at_GL1 - i_L < mask.window) | in_prefix_GL[:, None])
+    visible_GLL = not_after_LL & (in_reach_GLL | itself_LL)
+    return visible_GLL | (in_prefix_GL[:, :, None] & in_prefix_GL[:, None])
 
 
 def _bias(bias: RelativeBias, token_GL: Tensor, history_G: Tensor) -> Tensor:

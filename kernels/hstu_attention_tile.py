@@ -5,7 +5,8 @@ head · V width of a value head. Arguments that belong together come as tuples:
 
 - rows `(pointer, token_stride, head_stride)` of queries, keys, values and the like, whose last axis
   has stride one;
-- `sequences`: `(offsets, targets or None, divisor, or 0 for the sequence's own length)`;
+- `sequences`: `(offsets, targets or None, divisor, or 0 for what a sequence's last position sees,
+  window or None, prefix or None)`;
 - `bias`: None or `(distance, time, far, query_clock, key_clock, extent, buckets)`, as
   kernels/hstu_attention_plan.py makes it.
 
@@ -31,14 +32,16 @@ UNSEEN = tl.constexpr(-40.0)  # a score whose SiLU is zero, and its derivative t
 @triton.jit
 def bounds(sequences, b):
     """Where sequence b starts, its length, how many are before its targets, and 1 / divisor."""
-    offsets, targets, divisor = sequences
+    offsets, targets, divisor, window, prefix = sequences
     start = tl.load(offsets + b)
     length = (tl.load(offsets + b + 1) - start).to(tl.int32)
     history = length
     if targets is not None:
         history = tl.maximum(length - tl.load(targets + b).to(tl.int32), 0)
-    own_length = tl.maximum(tl.minimum(history + 1, length), 1).to(tl.float32)
-    return start, length, history, 1 / tl.where(divisor > 0, divisor, own_length)
+    most = tl.maximum(tl.minimum(history + 1, length), 1)
+    if window is not None:
+        most = tl.minimum(most, window + (0 if prefix is None else prefix))
+    return start, length, history, 1 / tl.where(divisor > 0, divisor, most.to(tl.float32))
 
 
 @triton.jit
@@ -116,14 +119,24 @@ def store_rows(rows, x_MW, h, start, i_M, length, WIDTH: tl.constexpr):
 
 
 @triton.jit
-def is_visible(i, j, length, history, HAS_TARGETS: tl.constexpr):
-    """What is not after a query, and of the targets only itself; i and j are broadcast.
+def is_visible(i, j, length, history, sequences):
+    """What is not after a query and within its window; of the targets only itself; the whole
+    prefix, also for what is in it. i and j are broadcast.
 
-    Without targets rows beyond the sequence, which are zero, see what they like.
+    Without any of these rows beyond the sequence, which are zero, see what they like.
     """
-    if HAS_TARGETS:
-        return (i < length) & (i >= j) & ((j < history) | (i == j))
-    return i >= j
+    targets, window, prefix = sequences[1], sequences[3], sequences[4]
+    visible = i >= j
+    if targets is not None:
+        visible &= (i < length) & ((j < history) | (i == j))
+    if window is not None:
+        near = tl.minimum(i, history) - j < window
+        if prefix is not None:
+            near |= j < prefix
+        visible &= near
+    if prefix is not None:
+        visible |= tl.maximum(i, j) < tl.minimum(prefix, history)
+    return visible
 
 
 @triton.jit

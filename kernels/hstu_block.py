@@ -36,6 +36,7 @@ def hstu_block(
     value_width: int,
     bias: RelativeBias | None,
     targets_B: Tensor | None = None,
+    window: int | None = None,
     divisor: float | None,
     eps: float,
     dropout: float = 0.0,
@@ -49,7 +50,8 @@ def hstu_block(
 
     The norm after attention takes a divisor of its sums out again, all but eps, which is
     therefore divided by the divisor's square. So the divisor is for the range of the numbers alone,
-    and None, a sequence's own length in the paper, divides by nothing.
+    and None, a sequence's own length in the paper, divides by nothing. Of what is before it, a
+    position sees the last `window` positions, or all.
 
     Weights may be of a wider type than x: they are rounded to that of x for the products, and their
     gradients are of their own. Dropout is drawn by hash from `seed` and a token's key in
@@ -60,7 +62,7 @@ def hstu_block(
     which is plain autograd and keeps scores of T · H · longest too. Raises ValueError for what does
     not go together.
     """
-    shape = BlockShape(longest, heads, query_width, value_width, divisor, eps)
+    shape = BlockShape(longest, heads, query_width, value_width, divisor, eps, window)
     _check(x_TM, weights, shape)
     drop = Dropout(dropout, seed, dropout_keys_T)
     if implementation == "triton" and not pointwise:
@@ -115,6 +117,7 @@ class _Given(NamedTuple):
             "longest": self.shape.longest,
             "bias": self.bias,
             "targets_B": self.targets_B,
+            "window": self.shape.window,
             "alpha": self.shape.alpha,
             "divisor": self.shape.sum_divisor,
             "implementation": "triton",

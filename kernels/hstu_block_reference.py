@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from kernels.attention_checks import check_attention
+from kernels.attention_mask import Mask
 from kernels.dropout import Dropout
 from kernels.gated_norm import reference_gated_norm
 from kernels.hstu_attention_reference import reference_attention
@@ -42,6 +43,7 @@ class BlockShape:
     value_width: int
     divisor: float | None
     eps: float
+    window: int | None
 
     @property
     def gated(self) -> int:
@@ -85,11 +87,12 @@ def reference_block(
     """As `hstu_block`. Not `pointwise` is attention by softmax, which has no divisor."""
     uvqk_TF = reference_norm_linear(x_TM, *weights[:4], eps=shape.eps)
     u_TG, v_THV, q_THD, k_THD = shape.parts(uvqk_TF)
-    check_attention(q_THD, k_THD, v_THV, offsets_B1, shape.longest, bias, targets_B)
+    mask = Mask(targets_B, shape.window)
+    check_attention(q_THD, k_THD, v_THV, offsets_B1, shape.longest, bias, mask)
     sums_THV = reference_attention(
         *(q_THD, k_THD, v_THV, offsets_B1),
         bias=bias,
-        targets_B=targets_B,
+        mask=mask,
         alpha=shape.alpha,
         divisor=shape.sum_divisor,
         pointwise=pointwise,

@@ -28,6 +28,8 @@ class Case:
     targets_B: Tensor | None
     alpha: float = 0.6
     divisor: float | None = None
+    window: int | None = None
+    prefix: int = 0
 
     @property
     def longest(self) -> int:
@@ -60,6 +62,8 @@ def case(
     targets: Sequence[int] | None = None,
     biased: bool = True,
     divisor: float | None = None,
+    window: int | None = None,
+    prefix: int = 0,
     seed: int = 0,
 ) -> Case:
     """Random rows for sequences of these lengths; `times` are ascending, equal or anyhow."""
@@ -86,6 +90,8 @@ def case(
         bias=RelativeBias(*tables, query_time_T, key_time_T) if biased else None,
         targets_B=None if targets is None else torch.tensor(targets),
         divisor=divisor,
+        window=window,
+        prefix=prefix,
     )
 
 
@@ -115,5 +121,5 @@ def _learned(each: Case) -> tuple[Tensor, ...]:
 
 
 def _options(each: Case) -> dict[str, Any]:
-    names = ("longest", "bias", "targets_B", "alpha", "divisor")
+    names = ("longest", "bias", "targets_B", "window", "prefix", "alpha", "divisor")
     return {name: getattr(each, name) for name in names}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -12,9 +13,14 @@ from tests.kernels.attention_cases import Case
 Visible = Callable[[int, int, int], bool]
 
 
-def is_visible(i: int, j: int, history: int) -> bool:
+def is_visible(i: int, j: int, history: int, window: int | None = None, prefix: int = 0) -> bool:
     """Whether a query i sees a key j, where so many positions are before the targets."""
-    return j <= i and (j < history or j == i)
+    prefix = min(prefix, history)
+    if i < prefix and j < prefix:
+        return True
+    if j >= history or j >= i:
+        return j == i
+    return j < prefix or window is None or min(i, history) - j < window
 
 
 def exact_bucket(difference: int, buckets: int) -> int:
@@ -34,22 +40,26 @@ def exact_bucket(difference: int, buckets: int) -> int:
 def attention(
     case: Case,
     *,
-    visible: Visible = is_visible,
+    visible: Visible | None = None,
     bucket: Callable[[int, int], int] = exact_bucket,
     divided: bool = True,
     softmax: bool = False,
 ) -> Tensor:
     """What attention must give; the rules may be broken to see whether a check would notice."""
+    sees = visible or partial(is_visible, window=case.window, prefix=case.prefix)
     out_THV = torch.zeros_like(case.v_THV)
     bounds = case.offsets_B1.tolist()
     for b, (start, end) in enumerate(pairwise(bounds)):
         length = end - start
         targets = 0 if case.targets_B is None else int(case.targets_B[b])
         history = max(length - targets, 0)
-        divisor = case.divisor or (length if history == length else history + 1)
+        most = length if history == length else history + 1
+        if case.window is not None:
+            most = min(most, case.window + case.prefix)
+        divisor = case.divisor or most
         for h in range(case.q_THD.shape[1]):
             for i in range(length):
-                seen = [j for j in range(length) if visible(i, j, history)]
+                seen = [j for j in range(length) if sees(i, j, history)]
                 scores = [_score(case, h, start, i, j, history, bucket) for j in seen]
                 if softmax:
                     total = sum(math.exp(score) for score in scores)

@@ -40,6 +40,18 @@ CASES = {
     "few buckets far away": case([7 * N], positions=3, buckets=20, times="ascending"),
     "times going back far away": case([7 * N + 1], positions=3, times="anyhow", buckets=90),
     "more targets than the band": case([10 * N], positions=3, targets=[7 * N]),
+    "a window": case([3 * N + 5, 3, N], window=N // 2 + 1, heads=2),
+    "a window of one": case([N + 5], window=1),
+    "a window of tiles": case([4 * N], window=2 * N, positions=3),
+    "a window beyond the band": case([12 * N], window=11 * N, positions=3, times="anyhow"),
+    "a window and targets": case([3 * N + 5, 9], targets=[N, 9], window=N),
+    "a window without a bias": case([3 * N + 5], window=N + 3, biased=False),
+    "a prefix": case([2 * N + 5, N, 3], prefix=N // 2 + 1, heads=2),
+    "a prefix of tiles": case([4 * N + 5], prefix=3 * N, times="anyhow"),
+    "a prefix and targets": case([2 * N, 5, N], targets=[N, 3, 0], prefix=N // 2),
+    "a prefix without a bias": case([2 * N + 5], prefix=N + 1, biased=False),
+    "a window and a prefix": case([5 * N + 3, 7], window=N + 1, prefix=N + 3),
+    "a window, a prefix, targets": case([5 * N, 4], targets=[N + 3, 2], window=N, prefix=5),
     "more sequences than shares": case([1] * 18, heads=1, times="equal"),
 }
 
@@ -52,6 +64,7 @@ def test_float32_is_as_exact_as_plain_pytorch(name: str, device: torch.device) -
 
 
 BFLOAT16 = ["lengths", "widths between", "targets in several tiles", "more rows than the band"]
+BFLOAT16 += ["a window, a prefix, targets", "a window beyond the band", "a prefix of tiles"]
 BFLOAT16 += ["few buckets far away", "times going back far away", "more targets than the band"]
 
 
@@ -227,6 +240,26 @@ def test_the_check_fails_all_that_is_broken(name: str) -> None:
     broken = BROKEN[name](each.to(torch.float64))
     found = {key: result.to(torch.bfloat16) for key, result in broken.items()}
     assert too_far(found, results(each), {key: exact[key] for key in found}).keys() == found.keys()
+
+
+MASKED = case([9, 1, 14], targets=[3, 0, 0], window=4, prefix=3)
+CHANGES: dict[str, dict[str, Any]] = {
+    "one in the window more": {"window": 5},
+    "one in the window fewer": {"window": 3},
+    "no window": {"window": None},
+    "one in the prefix more": {"prefix": 4},
+    "no prefix": {"prefix": 0},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_check_fails_a_mask_that_is_off_by_one(change: str) -> None:
+    each = replace(MASKED.to(torch.bfloat16), divisor=7.0)
+    exact = results(each.to(torch.float64))
+    found = results(replace(each.to(torch.float64), **CHANGES[change]))
+    rounded = {name: result.to(torch.bfloat16) for name, result in found.items()}
+    rows = {"out_THV", "dq_THD", "dk_THD", "dv_THV"}
+    assert too_far(rounded, results(each), exact).keys() >= rows
 
 
 def test_the_check_passes_what_is_right_but_for_rounding() -> None:

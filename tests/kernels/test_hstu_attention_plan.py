@@ -1,5 +1,6 @@
 """Which tiles are said to have few buckets, and what kernels look up, against one by one."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -9,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels import hstu_attention_launch as launch
+from kernels.attention_mask import Mask
 from kernels.hstu_attention_plan import plan, tiles
 from kernels.hstu_attention_tile import BELOW_ONE, BELOW_ZERO
 from kernels.time_buckets import time_bucket
+from tests.kernels import attention_oracle as oracle
 from tests.kernels.attention_cases import Case, case
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="for the interpreter's tiles")
@@ -21,7 +24,8 @@ TIMES = st.sampled_from(["ascending", "equal", "anyhow"])
 
 
 def listed(each: Case, *, of_keys: bool) -> tuple[Any, Any]:
-    sequences = launch.sequences(each.offsets_B1, each.targets_B, None)
+    mask = Mask(each.targets_B, each.window, each.prefix)
+    sequences = launch.sequences(each.offsets_B1, mask, None)
     made = plan(each.bias, sequences, max(each.longest, 1), CONSTANTS["GRANULE"])
     tokens, longest = len(each.q_THD), max(each.longest, 1)
     given_tiles = tiles(
@@ -37,13 +41,23 @@ def parts(given_tiles: Any, start: int, b: int, own: int) -> list[list[int]]:
     return [row[begin:end] for begin, end in pairwise(ends)]
 
 
-@settings(max_examples=12)
-@given(LENGTHS, TIMES, st.sampled_from([1, 20, 300]), st.booleans(), st.booleans())
+@settings(max_examples=24)
+@given(
+    *(LENGTHS, TIMES, st.sampled_from([1, 20, 300]), st.booleans(), st.booleans()),
+    *(st.none() | st.integers(1, 70), st.sampled_from([0, 0, 5, 16, 40])),
+)
 def test_tiles_are_each_in_one_part_and_what_it_says(
-    lengths: list[int], times: str, positions: int, has_targets: bool, of_keys: bool
+    lengths: list[int],
+    times: str,
+    positions: int,
+    has_targets: bool,
+    of_keys: bool,
+    window: int | None,
+    prefix: int,
 ) -> None:
     targets = [length // 3 for length in lengths] if has_targets else None
     each = case(lengths, times=times, positions=positions, targets=targets, buckets=40)
+    each = replace(each, window=window, prefix=prefix)
     assert each.bias is not None
     _, given_tiles = listed(each, of_keys=of_keys)
     for b, length in enumerate(lengths):
@@ -53,19 +67,24 @@ def test_tiles_are_each_in_one_part_and_what_it_says(
             found = parts(given_tiles, start, b, own)
             others = [entry & 0xFFFFF for part in found for entry in part]
             pairs = {(x, own) if of_keys else (own, x): x for x in range(blocks)}
-            seen = {x for (m, n), x in pairs.items() if _is_seen(m, n, length, history)}
+            seen = {x for (m, n), x in pairs.items() if _seen(each, m, n, length, history)[0]}
             assert sorted(others) == sorted(seen)
             for kind, part in enumerate(found[:3]):
                 for entry in part:
                     x = entry & 0xFFFFF
                     m, n = (x, own) if of_keys else (own, x)
+                    assert _seen(each, m, n, length, history)[1]
                     _check_whole(each, start, m, n, history, kind, entry >> 20, positions)
 
 
-def _is_seen(m: int, n: int, length: int, history: int) -> bool:
+def _seen(each: Case, m: int, n: int, length: int, history: int) -> tuple[bool, bool]:
+    """Whether anything of a tile is seen, and whether all is."""
     rows = range(m * 16, min(m * 16 + 16, length))
     columns = range(n * 16, min(n * 16 + 16, length))
-    return any(j <= i and (j < history or j == i) for i in rows for j in columns)
+    seen = [
+        oracle.is_visible(i, j, history, each.window, each.prefix) for i in rows for j in columns
+    ]
+    return any(seen), all(seen)
 
 
 def _check_whole(

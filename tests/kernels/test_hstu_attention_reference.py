@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernels.attention_mask import Mask
 from kernels.hstu_attention import RelativeBias, attention_backward, hstu_attention
 from kernels.hstu_attention_reference import reference_attention
 from tests.kernels import attention_oracle as oracle
@@ -16,7 +17,7 @@ def reference(each: Case, *, pointwise: bool = True) -> torch.Tensor:
     return reference_attention(
         *(each.q_THD, each.k_THD, each.v_THV, each.offsets_B1),
         bias=each.bias,
-        targets_B=each.targets_B,
+        mask=Mask(each.targets_B, each.window, each.prefix),
         alpha=each.alpha,
         divisor=each.divisor,
         pointwise=pointwise,
@@ -37,6 +38,8 @@ def cases(draw: st.DrawFn) -> Case:
         targets=draw(st.sampled_from([None, targets])),
         biased=draw(st.booleans()),
         divisor=draw(st.sampled_from([None, 3.0])),
+        window=draw(st.none() | st.integers(1, 8)),
+        prefix=draw(st.integers(0, 8)),
     ).to(torch.float64)
 
 
@@ -90,6 +93,8 @@ def test_without_a_bias_there_are_no_gradients_of_it() -> None:
         ({"offsets_B1": torch.tensor([-1, 3, 5])}, "offsets do not ascend from 0 to 5 tokens"),
         ({"offsets_B1": torch.tensor([0, 3, 2])}, "offsets do not ascend from 0 to 5 tokens"),
         ({"targets_B": torch.tensor([1])}, r"targets: .*1.*, but one a sequence: \(2,\)"),
+        ({"window": 0}, "window is 0, not at least 1"),
+        ({"prefix": -1}, "prefix is -1, not at least 0"),
         ({"longest": 2}, "longest is 2, but a sequence has 3 tokens"),
         ({"implementation": "cuda"}, "implementation is 'cuda', not"),
     ],
