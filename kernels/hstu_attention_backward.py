@@ -4,7 +4,7 @@ It gives the gradients of its keys and values; those of queries are the forward'
 computes scores anew (kernels/hstu_attention_forward.py). That is faster than to add to them by
 atomics, and sums have one order. Of the gradients of biases, what tiles with few buckets give is
 added up here, and the gradients of scores of the others are left in memory for
-kernels/hstu_attention_bias.py.
+kernels/hstu_attention_bias.py, and for queries, which need not compute these anew.
 
 The letters are those of kernels/hstu_attention.py; M queries and N keys of a tile.
 """
@@ -17,8 +17,9 @@ from torch import Tensor
 from kernels import hstu_attention_launch as launch
 from kernels.attention_mask import Mask
 from kernels.hstu_attention_bias import bias_backward, new_sums, padded_buckets
-from kernels.hstu_attention_forward import query_pass
-from kernels.hstu_attention_plan import band, plan, tiles
+from kernels.hstu_attention_forward import Left, query_pass
+from kernels.hstu_attention_lookup import plan
+from kernels.hstu_attention_plan import band, tiles
 from kernels.hstu_attention_tile import (
     BELOW_ZERO,
     TIME_ENTRIES,
@@ -92,7 +93,8 @@ def backward(
         BUCKETS=1 if bias is None else bias.time_HC.shape[1],
     )
     again = launch.query_constants(q_THD, v_THV)
-    query_pass(dq_THD, dout_THV, inputs, sequences, (made, bias), alpha, longest, again)
+    left = None if sums is None else Left(sums[0], listed.in_band, m)
+    query_pass(dq_THD, dout_THV, inputs, sequences, (made, bias), alpha, longest, again, left)
     tables: tuple[Tensor | None, Tensor | None] = (None, None)
     if bias is not None and sums is not None:
         tables = bias_backward(

@@ -1,11 +1,11 @@
 """Sums over the tiles of HSTU attention that left the gradients of their scores in memory.
 
 Those are the tiles of the band along the diagonal (kernels/hstu_attention_plan.py). They are added
-up by bucket, as a product with which bucket each score is in, for all heads at once; and by
-distance, row by row, each row one place further than the one before.
+up by bucket, as a product with which bucket each score is in, for all heads at once; and, all that
+are as far from it, element by element, and then by distance.
 
 H heads · C time buckets · M queries and N keys of a tile · E elements of it · R rows of it at once
-· W distances.
+· B blocks of keys at once · W distances.
 """
 
 import triton
@@ -203,33 +203,39 @@ def _add_two(pointer, first, second, limit):
 
 
 @triton.jit
-def by_distance(
+def add_tiles(
     sums,
     leaves,
     in_band,
     number,
     heads,
     slots,
-    M: tl.constexpr,
-    N: tl.constexpr,
-    R: tl.constexpr,
+    SIZE: tl.constexpr,
+    E: tl.constexpr,
+    B: tl.constexpr,
 ):
-    """The sums by distance, from -M on, of a share of the tiles as far from the diagonal; those of
-    each M keys of a tile apart.
-    """
-    slot, share = tl.program_id(0) % slots, tl.program_id(0) // slots
-    h, shares = tl.program_id(1), tl.num_programs(0) // slots
-    w_W, r_R = tl.arange(0, 2 * M), tl.arange(0, R)
-    part = tl.program_id(2)
-    sum_RW = tl.zeros((R, 2 * M), tl.float32)
-    for block in range(share, number, shares):
-        if tl.load(in_band + block * slots + slot) >= 0:
-            tile = leaves + ((block * slots + slot) * heads + h).to(tl.int64) * (N * M)
-            for first in range(0, M, R):
-                j_R1 = (first + r_R)[:, None]
-                i_RW = w_W[None, :] + j_R1 - M
-                inside_RW = (i_RW >= 0) & (i_RW < M)
-                leaf_RW = tl.load(tile + (part * M + j_R1) * M + i_RW, mask=inside_RW, other=0)
-                sum_RW += leaf_RW.to(tl.float32)
-    at_W = (((share * slots + slot) * heads + h) * (N // M) + part) * 2 * M + w_W
-    tl.store(sums + at_W, tl.sum(sum_RW, 0))
+    """The sums of a share of the tiles as far from the diagonal, element by element."""
+    tile, share, chunk = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    slot, h, shares = tile // heads, tile % heads, tl.num_programs(1)
+    at_E = chunk * E + tl.arange(0, E)
+    sum_E = tl.zeros((E,), tl.float32)
+    for first in range(share * B, number, shares * B):
+        block_B = first + tl.arange(0, B)
+        at_B = block_B * slots + slot
+        is_in_B = tl.load(in_band + at_B, mask=block_B < number, other=-1) >= 0
+        at_BE = (at_B * heads + h).to(tl.int64)[:, None] * SIZE + at_E[None, :]
+        leaf_BE = tl.load(leaves + at_BE, mask=is_in_B[:, None], other=0)
+        sum_E += tl.sum(leaf_BE.to(tl.float32), 0)
+    tl.store(sums + (share * slots * heads + tile) * SIZE + at_E, sum_E)
+
+
+@triton.jit
+def by_distance(sums, tiles, M: tl.constexpr, N: tl.constexpr):
+    """The sums by distance, from -M on, of a tile; those of each M of its keys apart."""
+    tile, part = tl.program_id(0), tl.program_id(1)
+    w_W, j_M1 = tl.arange(0, 2 * M), tl.arange(0, M)[:, None]
+    i_MW = w_W[None, :] + j_M1 - M
+    inside_MW = (i_MW >= 0) & (i_MW < M)
+    at_MW = tile * (N * M) + (part * M + j_M1) * M + i_MW
+    sum_W = tl.sum(tl.load(tiles + at_MW, mask=inside_MW, other=0), 0)
+    tl.store(sums + (tile * (N // M) + part) * 2 * M + w_W, sum_W)

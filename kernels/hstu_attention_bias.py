@@ -5,8 +5,8 @@ the others, those of the band of tiles along the diagonal left the gradients of 
 memory: kernels/hstu_attention_band.py adds these up. What is left, tiles with targets and far tiles
 of many buckets, is computed anew, bucket by bucket.
 
-H heads · C time buckets · M queries and N keys of a tile · A tiles of the
-band, from the diagonal on · S shares of the blocks · P parts of a tile's keys · W distances in one.
+H heads · C time buckets · M queries and N keys of a tile · E its elements · A tiles of the band,
+from the diagonal on · S shares of the blocks · P parts of a tile's keys · W distances in one.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels import hstu_attention_launch as launch
-from kernels.hstu_attention_band import by_bucket, by_bucket_in_warps, by_distance
+from kernels.hstu_attention_band import add_tiles, by_bucket, by_bucket_in_warps, by_distance
 from kernels.hstu_attention_plan import Tiles
 from kernels.hstu_attention_tile import (
     BELOW_ZERO,
@@ -42,8 +42,10 @@ SHARES = 64  # of the blocks: more programs, and as many more partial sums
 WARPS = 3001  # a prime, so that each gets tiles of all slots
 ROWS = 16  # of a tile for a warp at a time
 CHUNK = 16  # buckets that are added up at once
-ELEMENTS = 128  # of a tile, multiplied at once
-AT_ONCE = 1024  # elements of a tile
+PRODUCT = 128  # elements of a tile that are multiplied at once
+BAND_SHARES = 16  # of the blocks, where tiles are added up
+BLOCKS = 8  # whose tiles are added up at once
+ELEMENTS = 1024  # of each of them
 
 Sums = tuple[Tensor, Tensor]
 
@@ -81,7 +83,8 @@ def bias_backward(
     made, m, n = inputs[5], constants["BLOCK_M"], constants["BLOCK_N"]
     number, slots = listed.in_band.shape
     time_SHC = near_SHC.new_zeros(WARPS, heads, c)
-    distance_SAHPW = near_SHC.new_empty(SHARES, slots, heads, n // m, 2 * m)
+    tiles_SAHE = near_SHC.new_empty(BAND_SHARES, slots, heads, n * m)
+    distance_AHPW = near_SHC.new_empty(slots, heads, n // m, 2 * m)
     shape = (number, heads, slots)
     grid, sizes = (WARPS,), {"M": m, "N": n, "C": c}
     given = (time_SHC, leaves, listed.in_band, listed.origins, made, *shape)
@@ -89,14 +92,12 @@ def bias_backward(
         by_bucket_in_warps[grid](*given, **sizes, R=min(ROWS, n), num_warps=1)
     else:
         padded = max(triton.next_power_of_2(heads), 16)
-        by_bucket[grid](*given, **sizes, CHUNK=CHUNK, E=min(ELEMENTS, m * n), PADDED_H=padded)
-    by_distance[(SHARES * slots, heads, n // m)](
-        *(distance_SAHPW, leaves, listed.in_band, *shape),
-        M=m,
-        N=n,
-        R=min(AT_ONCE // m, m),
-        num_warps=1,
+        by_bucket[grid](*given, **sizes, CHUNK=CHUNK, E=min(PRODUCT, m * n), PADDED_H=padded)
+    element = min(ELEMENTS, n * m)
+    add_tiles[(slots * heads, BAND_SHARES, n * m // element)](
+        *(tiles_SAHE, leaves, listed.in_band, *shape), SIZE=n * m, E=element, B=BLOCKS
     )
+    by_distance[(slots * heads, n // m)](distance_AHPW, tiles_SAHE.sum(0), M=m, N=n)
     left_time_SHC = near_SHC.new_empty(SHARES, heads, c)
     left_distance_SHX = near_SHC.new_zeros(SHARES, heads, longest + 3 * n + m)
     _left_over[(SHARES, heads)](
@@ -107,7 +108,7 @@ def bias_backward(
     )
     far_HC = near_SHC.sum(0)
     dtime_HC = far_HC + time_SHC.sum(0) + left_time_SHC.sum(0)
-    dposition_HP = _by_position(_unfolded(distance_SAHPW.sum(0)), n, positions)
+    dposition_HP = _by_position(_unfolded(distance_AHPW), n, positions)
     dposition_HP += _by_position(left_distance_SHX.sum(0), 2 * n, positions)
     dposition_HP[:, positions - 1] += far_HC.sum(1)
     kinds = bias.position_HP.dtype, bias.time_HC.dtype

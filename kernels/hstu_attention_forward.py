@@ -4,7 +4,7 @@ The same program gives the gradient of its queries instead, for a backward in on
 The letters are those of kernels/hstu_attention.py; M queries and N keys of a tile.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from kernels import hstu_attention_launch as launch
 from kernels.attention_mask import Mask
-from kernels.hstu_attention_plan import Plan, plan, tiles
+from kernels.hstu_attention_lookup import Plan, plan
+from kernels.hstu_attention_plan import tiles
 from kernels.hstu_attention_tile import (
     BELOW_ZERO,
     TIME_ENTRIES,
@@ -59,6 +60,16 @@ def forward(
     return out_THV
 
 
+class Left(NamedTuple):
+    """Gradients of scores in memory, as kernels/hstu_attention_bias.py has them; which tiles of
+    keys they are of; and how many queries such a tile has.
+    """
+
+    leaves: Tensor
+    in_band: Tensor
+    rows: int
+
+
 def query_pass(
     result: Tensor,
     dout_THV: Tensor | None,
@@ -68,10 +79,14 @@ def query_pass(
     alpha: float,
     longest: int,
     constants: dict[str, Any],
+    left: Left | None = None,
 ) -> None:
-    """Write the output, or, with that of the output, the gradient of queries."""
+    """Write the output, or, with that of the output, the gradient of queries; this from gradients
+    of scores that are left in memory, where they are.
+    """
     tokens, heads, _ = result.shape
-    listed = tiles(*planned, sequences, tokens, longest, constants, of_keys=False)
+    in_band = None if left is None else (left.in_band, left.rows)
+    listed = tiles(*planned, sequences, tokens, longest, constants, of_keys=False, left=in_band)
     pairs, rows = (len(sequences[0]) - 1) * heads, triton.cdiv(longest, constants["BLOCK_M"])
     together = min(launch.GROUP, max(pairs, 1))
     grid = (triton.cdiv(pairs, together) * together * rows,)
@@ -82,6 +97,8 @@ def query_pass(
         *(launch.blocks(x, constants["BLOCK_N"]) for x in inputs[1:]),
         sequences,
         planned[0].bias,
+        None if left is None else left.leaves,
+        1 if left is None else left.in_band.shape[1],
         listed.entries,
         listed.counts,
         listed.width,
@@ -92,6 +109,7 @@ def query_pass(
         together,
         **launch.of_kernel(constants),
         C=1 if planned[1] is None else planned[1].time_HC.shape[1],
+        KEYS_M=constants["BLOCK_M"] if left is None else left.rows,
     )
 
 
@@ -106,6 +124,8 @@ def _query_pass(
     v_blocks,
     sequences,
     bias,
+    leaves,
+    band,
     entries,
     counts,
     width,
@@ -122,6 +142,7 @@ def _query_pass(
     N: tl.constexpr,
     OPERAND: tl.constexpr,
     C: tl.constexpr,
+    KEYS_M: tl.constexpr,
 ):
     """A block of rows of the output, or of dq, from all keys that they see."""
     b, h, row = place(rows, pairs, heads, together)
@@ -212,10 +233,31 @@ def _query_pass(
         sum_MW = _add(
             sum_MW, q_MD, dout_MV, k_ND, v_NV, half_bias_MN, visible_MN, alpha, scale, OPERAND
         )
+    if leaves is not None:
+        for step in range(tl.load(counts + 3), tl.load(counts + 4)):
+            column = tl.load(entries + step) & 0xFFFFF
+            k_ND = load_rows(k, h, start, column * N + n_N, length, D, PADDED_D, OPERAND)
+            leaves_of_keys = leaves + (start // N + b + column) * band * heads * (N * KEYS_M)
+            leaf_NM = _left_tile(leaves_of_keys, band, h, heads, row, column, M, N, KEYS_M)
+            sum_MW = dot(tl.trans(leaf_NM), k_ND, sum_MW)
     if dout is None:
         store_rows(result, sum_MW * scale, h, start, i_M, length, V)
     else:
         store_rows(result, sum_MW * alpha, h, start, i_M, length, D)
+
+
+@triton.jit
+def _left_tile(
+    leaves, band, h, heads, row, column, M: tl.constexpr, N: tl.constexpr, KEYS_M: tl.constexpr
+):
+    """[N, M]: the gradients of a tile's scores, of one tile of the band or more. Rows beyond the
+    sequence are anything at all, and their sums are not written.
+    """
+    m_M = tl.arange(0, M)
+    away_M = row * (M // KEYS_M) + m_M // KEYS_M - column * (N // KEYS_M)
+    tile_M = (tl.minimum(away_M, band - 1) * heads + h) * (N * KEYS_M)
+    at_NM = tl.arange(0, N)[:, None] * KEYS_M + (tile_M + m_M % KEYS_M)[None, :]
+    return tl.load(leaves + at_NM)
 
 
 @triton.jit

@@ -66,6 +66,7 @@ BIASED_KEYS: dict[int, Sizes] = {
 GROUP = 16  # sequences and heads whose blocks run at one time
 GRANULE = 32  # tokens whose least and greatest times are known; all tiles have whole ones
 SMALL: Sizes = (16, 16, 4, 1, None)
+SMALL_QUERIES: Sizes = (32, 16, 4, 1, None)  # two tiles of keys each, as on a GPU
 FLOAT32: Sizes = (32, 32, 4, 1, None)
 
 
@@ -76,7 +77,7 @@ def forward_constants(q_THD: Tensor, v_THV: Tensor) -> dict[str, Any]:
 
 def query_constants(q_THD: Tensor, v_THV: Tensor) -> dict[str, Any]:
     """What the same kernel is compiled for when it gives the gradient of queries."""
-    return _constants(q_THD, v_THV, QUERIES)
+    return _constants(q_THD, v_THV, QUERIES, SMALL_QUERIES)
 
 
 def key_constants(q_THD: Tensor, v_THV: Tensor, *, biased: bool) -> dict[str, Any]:
@@ -90,7 +91,9 @@ def of_kernel(constants: dict[str, Any]) -> dict[str, Any]:
     return {named.get(name, name): x for name, x in constants.items() if name != "GRANULE"}
 
 
-def _constants(q_THD: Tensor, v_THV: Tensor, table: dict[int, Sizes]) -> dict[str, Any]:
+def _constants(
+    q_THD: Tensor, v_THV: Tensor, table: dict[int, Sizes], small: Sizes = SMALL
+) -> dict[str, Any]:
     """Sizes of a tile.
 
     A tensor on the CPU is for Triton's interpreter, which can't multiply bfloat16 and is slow:
@@ -101,7 +104,7 @@ def _constants(q_THD: Tensor, v_THV: Tensor, table: dict[int, Sizes]) -> dict[st
     widths = {"D": q_THD.shape[2], "V": v_THV.shape[2]}
     padded = {f"PADDED_{x}": max(triton.next_power_of_2(n), 16) for x, n in widths.items()}
     bfloat16 = q_THD.is_cuda and q_THD.dtype == torch.bfloat16
-    sizes = FLOAT32 if q_THD.is_cuda else SMALL
+    sizes = FLOAT32 if q_THD.is_cuda else small
     if bfloat16:
         widest = max(padded.values())
         sizes = next((row for width, row in table.items() if widest <= width), FLOAT32)

@@ -8,7 +8,7 @@ head · V width of a value head. Arguments that belong together come as tuples:
 - `sequences`: `(offsets, targets or None, divisor, or 0 for what a sequence's last position sees,
   window or None, prefix or None)`;
 - `bias`: None or `(distance, time, far, query_clock, key_clock, extent, buckets)`, as
-  kernels/hstu_attention_plan.py makes it.
+  kernels/hstu_attention_lookup.py makes it.
 
 OPERAND is the type in which matrices are multiplied; sums are float32. With bfloat16 a tanh is the
 GPU's own, exact to 2^-11, and tables are read where a product's registers are.

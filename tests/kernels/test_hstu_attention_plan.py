@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from kernels import hstu_attention_launch as launch
 from kernels.attention_mask import Mask
-from kernels.hstu_attention_plan import plan, tiles
+from kernels.hstu_attention_lookup import plan
+from kernels.hstu_attention_plan import tiles
 from kernels.hstu_attention_tile import BELOW_ONE, BELOW_ZERO
 from kernels.time_buckets import time_bucket
 from tests.kernels import attention_oracle as oracle
