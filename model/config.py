@@ -35,6 +35,12 @@ class Blocks(Part):
     attention: Literal["pointwise", "softmax"] = Field(
         default="pointwise", description="softmax: the usual attention, to compare with"
     )
+    window: Count | None = Field(
+        default=None, description="positions that one sees, its own included; absent: all before"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of what blocks compute; weights and sums are float32"
+    )
     experts: Annotated[StrictInt, Field(ge=0)] = Field(
         default=0, description="experts of a feed-forward after each block; 0: none"
     )

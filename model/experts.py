@@ -42,7 +42,9 @@ class Experts(nn.Module):
 
         With `summed` the parts of all processes add up to the loss of their tokens taken together.
         """
-        x_TM = self.norm(x_TM)
+        kind = x_TM.dtype  # weights may be of a wider type, as in a block
+        weight_M, bias_M = self.norm.weight.to(kind), self.norm.bias.to(kind)
+        x_TM = fn.layer_norm(x_TM, x_TM.shape[1:], weight_M, bias_M, EPS)
         # In float32 also where the rest is in bfloat16: a tie there would pick by rounding.
         gate_TX = (x_TM.float() @ self.gate_MX.float()).softmax(dim=1)
         weight_TK, expert_TK = gate_TX.topk(self.active, dim=1)
@@ -61,8 +63,10 @@ class Experts(nn.Module):
         return answer_NM[order_N.argsort()]
 
     def _expert(self, place: int, x_NM: Tensor) -> Tensor:
-        hidden_NF = fn.silu(torch.addmm(self.up_bias_XF[place], x_NM, self.up_XMF[place]))
-        return torch.addmm(self.down_bias_XM[place], hidden_NF, self.down_XFM[place])
+        names = (self.up_bias_XF, self.up_XMF, self.down_bias_XM, self.down_XFM)
+        up_bias_F, up_MF, down_bias_M, down_FM = (w[place].to(x_NM.dtype) for w in names)
+        hidden_NF = fn.silu(torch.addmm(up_bias_F, x_NM, up_MF))
+        return torch.addmm(down_bias_M, hidden_NF, down_FM)
 
 
 def balance_loss(gate_TX: Tensor, expert_TK: Tensor, summed: Summed | None = None) -> Tensor:

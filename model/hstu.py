@@ -19,6 +19,7 @@ from model.views import View
 
 SPREAD = 0.02
 EPS = 1e-5
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 EXPERT_WIDTH = 4
 """Hidden width of an expert, in widths of the model, as in Transformers."""
 
@@ -48,22 +49,25 @@ class Hstu(nn.Module):
 
     `divisor` divides the sums of attention: the longest sequence that there can be. Since it is a
     constant, what is computed for a token does not depend on what comes after it. `summed` adds
-    up over all processes, for the experts' balance.
+    up over all processes, for the experts' balance. With `precision` bfloat16 what blocks pass on
+    and multiply is of that type; weights, their gradients and sums over a row stay float32.
     """
 
     def __init__(self, shape: Blocks, divisor: int, summed: Summed | None = None) -> None:
         super().__init__()
-        self.summed = summed
+        self.summed, self.precision = summed, PRECISIONS[shape.precision]
         self.blocks = nn.ModuleList(Block(shape, divisor) for _ in range(shape.blocks))
         self.norm = nn.LayerNorm(shape.width, eps=EPS)
 
     def forward(self, x_FM: Tensor, layout: Layout, seed: int = 0) -> tuple[Tensor, Tensor]:
-        """What each position knows, [F, M], and the experts' balance loss, a scalar."""
-        balance = x_FM.new_zeros(())
+        """What each position knows, [F, M] in the type given, and the experts' balance loss, a
+        scalar."""
+        kind, balance = x_FM.dtype, x_FM.new_zeros(())
+        x_FM = x_FM.to(self.precision)
         for number, block in enumerate(self.blocks):
             x_FM, more = block(x_FM, layout, seed * len(self.blocks) + number, self.summed)
             balance = balance + more
-        return self.norm(x_FM), balance
+        return self.norm(x_FM.to(kind)), balance
 
 
 class Block(nn.Module):
@@ -104,6 +108,7 @@ class Block(nn.Module):
             query_width=self.shape.query_width,
             value_width=self.shape.value_width,
             bias=bias,
+            window=self.shape.window,
             divisor=float(self.divisor),
             eps=EPS,
             dropout=self.shape.dropout if self.training else 0.0,
@@ -112,7 +117,7 @@ class Block(nn.Module):
             pointwise=self.shape.attention == "pointwise",
         )
         if self.experts is None:
-            return x_FM, x_FM.new_zeros(())
+            return x_FM, x_FM.new_zeros((), dtype=self.output_bias_M.dtype)
         more_FM, balance = self.experts(x_FM, summed)
         return x_FM + more_FM, balance
 

@@ -117,9 +117,11 @@ def check(checkpoint: Checkpoint, spec: Spec, config: TrainConfig) -> None:
             f"{checkpoint.path}: is of the spec {facts['spec']}, this one is {fingerprint(spec)}: "
             "ids of tokens mean something else; name another --checkpoint"
         )
+    # What was not yet a setting when it was written had what is now the default.
+    was = TrainConfig.model_validate(facts["config"]).model_dump(mode="json")
     now = config.model_dump(mode="json")
     for key in FIXED:
-        for place, before, after in _differing(key, facts["config"].get(key), now[key]):
+        for place, before, after in _differing(key, was[key], now[key]):
             raise CheckpointError(f"{checkpoint.path}: {place} was {before}, not {after}; {advice}")
 
 

@@ -108,6 +108,7 @@ CASES = {
     "no token": case([0, 0]),
     "no bias": case([7, 5], biased=False),
     "targets": case([9, 4, 6, 3], targets=[0, 1, 4, 3]),
+    "a window": case([20, 1, 7], window=5),
     "dropout": case([9, 4], dropout=0.25, seed=3),
     "divided by length": case([9, 4], divisor=None),
     "odd widths": case([6, 2], heads=3, widths=(33, 25, 50)),

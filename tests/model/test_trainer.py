@@ -1,5 +1,6 @@
 """Steps of training: what is learned, what is scored before, and what new contents begin with."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,19 @@ def figures(made: Trainer, over: str = "window") -> dict[str, float]:
     return {k.removesuffix(f"/over={over}"): v for k, v in made.report().items() if over in k}
 
 
-@pytest.mark.parametrize("more", [{}, {"model": {**SMALL, "experts": 3}}, {"targets": "session"}])
+BFLOAT16 = {**SMALL, "experts": 3, "precision": "bfloat16"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"model": {**SMALL, "experts": 3}},
+        {"model": BFLOAT16},
+        {"model": {**SMALL, "window": 3}},
+        {"targets": "session"},
+    ],
+)
 def test_it_learns_what_there_is_to_learn(
     batches: list[SequenceBatch], more: dict[str, Any]
 ) -> None:
@@ -53,6 +66,41 @@ def test_it_learns_what_there_is_to_learn(
     assert late["ranking/ne/action=LIKE"] < 0.5 < early["ranking/ne/action=LIKE"]
     found = "retrieval/hit_rate/k=1/candidates=full"
     assert late[found] > early[found] + 0.2
+
+
+def test_bfloat16_is_near_float32_and_has_weights_of_it(batches: list[SequenceBatch]) -> None:
+    exact, rough = trainer(model={**SMALL, "experts": 3}), trainer(model=BFLOAT16)
+    found = []
+    for made in (exact, rough):
+        for batch in batches[:5]:
+            made.learn([batch])
+        found.append(figures(made))
+    loss = "loss/mean/task=retrieval"
+    assert found[0][loss] != found[1][loss]
+    assert found[0][loss] == pytest.approx(found[1][loss], rel=1e-2)
+    assert {weight.dtype for weight in rough.model.parameters()} == {torch.float32}
+
+
+def test_a_window_hides_what_is_before_it(batches: list[SequenceBatch]) -> None:
+    batch = batches[-1]
+    first, end = batch.offsets_B1[-2:].tolist()
+    early = torch.arange(first, (first + end) // 2)
+    changed = replace(batch, time_T=batch.time_T.index_fill(0, early, 0))
+    for window, hides in ((None, False), (2, True)):
+        made = trainer(model={**SMALL, "window": window}, inputs={"features": False})
+        said = [_last_query(made, each) for each in (batch, changed)]
+        assert torch.equal(*said) == hides
+
+
+def _last_query(made: Trainer, batch: SequenceBatch) -> torch.Tensor:
+    """What the last sequence's end asks for, of a model with biases that differ."""
+    retrieval = made.model.retrieval
+    assert retrieval is not None
+    for block in retrieval.stack.blocks:
+        torch.nn.init.normal_(block.time_HC, generator=torch.Generator().manual_seed(1))
+    lookup = made.tables.fetch(batch, torch.tensor([], dtype=torch.int64))
+    with torch.no_grad():
+        return retrieval.ask(batch, lookup, made.model.embedding, made.tables.now_ms)[-1]
 
 
 def test_a_step_is_scored_before_it_is_learned(batches: list[SequenceBatch]) -> None:
