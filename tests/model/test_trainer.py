@@ -96,8 +96,9 @@ def _last_query(made: Trainer, batch: SequenceBatch) -> torch.Tensor:
     """What the last sequence's end asks for, of a model with biases that differ."""
     retrieval = made.model.retrieval
     assert retrieval is not None
-    for block in retrieval.stack.blocks:
-        torch.nn.init.normal_(block.time_HC, generator=torch.Generator().manual_seed(1))
+    for name, weight in retrieval.stack.named_parameters():
+        if name.endswith("time_HC"):
+            torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(1))
     lookup = made.tables.fetch(batch, torch.tensor([], dtype=torch.int64))
     with torch.no_grad():
         return retrieval.ask(batch, lookup, made.model.embedding, made.tables.now_ms)[-1]
