@@ -1,6 +1,6 @@
 """What a GPU learns a second: our kernels and plain PyTorch, in two precisions.
 
-    python -m benchmarks.training_speed SPEC FOLDER [--config FILE] [--steps 25] [--whole]
+    python -m benchmarks.training_speed SPEC FOLDER [--config FILE] [--steps 15] [--whole]
 
 FOLDER is what `phia run` wrote. The same batches, read before, are scored and learned by `phia
 train`'s trainer; the first five steps do not count. With --whole both precisions learn all of the
@@ -19,6 +19,7 @@ import torch
 import triton
 
 from benchmarks.measure import table
+from kernels.implementations import is_triton
 from model.batch import SequenceBatch
 from model.config import TrainConfig, load_config
 from model.exchange import Exchange
@@ -34,6 +35,7 @@ LARGE = {
     "retrieval": {"negatives": 1024},
 }
 PRECISIONS = ("float32", "bfloat16")
+CHOICES = {"plain PyTorch": lambda *_: False, "our kernels": is_triton}
 FIGURES = ("loss/", "/ne/", "hit_rate/k=10/", "/mrr/")
 
 
@@ -63,15 +65,13 @@ def speeds(spec: Spec, config: TrainConfig, batches: list[SequenceBatch]) -> lis
         for precision in PRECISIONS:
             trainer = Trainer(spec, in_precision(config, precision), Exchange.alone(), "cuda")
             torch.cuda.reset_peak_memory_stats()
-            if kernels == "plain PyTorch":
-                with patch("kernels.hstu_block.is_triton", lambda *_: False):
-                    rate = learned(trainer, batches)
-            else:
+            with patch("kernels.hstu_block.is_triton", CHOICES[kernels]):
                 rate = learned(trainer, batches)
             first = first or rate
             memory = torch.cuda.max_memory_allocated() / 2**30
             name = f"{kernels}, {precision}"
             rows.append([name, f"{rate:,.0f}", f"**{rate / first:.2f}×**", f"{memory:.1f}"])
+            print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 
@@ -95,7 +95,7 @@ def main() -> int:
     parser.add_argument("spec", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--config", type=Path)
-    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--whole", action="store_true")
     given = parser.parse_args()
     if not torch.cuda.is_available():

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-import torch.nn.functional as fn
 from torch import Tensor
 
+from kernels.pooled_rows import pooled_rows
 from model.batch import Category, SequenceBatch
 from model.candidates import Candidates
 from model.config import TrainConfig
@@ -45,12 +45,12 @@ class Lookup:
     @cached_property
     def own_EM(self) -> Tensor:
         """The vector of each content of the batch."""
-        return self.content.vectors_UM[self.content.inverse_N[: self.contents]]
+        return pooled_rows(self.content.vectors_UM, self.content.inverse_N[: self.contents])
 
     @cached_property
     def other_SM(self) -> Tensor:
         """The vectors of the contents to compare with."""
-        return self.content.vectors_UM[self.content.inverse_N[self.contents :]]
+        return pooled_rows(self.content.vectors_UM, self.content.inverse_N[self.contents :])
 
     @property
     def own_freshness(self) -> Freshness:
@@ -80,7 +80,7 @@ class Lookup:
     def feature_NM(self, name: str) -> Tensor:
         """The vectors of the entries of a feature, in their order in the batch."""
         fetched = self.of_feature[name]
-        return fetched.vectors_UM[fetched.inverse_N]
+        return pooled_rows(fetched.vectors_UM, fetched.inverse_N)
 
 
 class Tables:
@@ -216,10 +216,4 @@ class _BeginWithCategories:
 
 def pooled(fetched: Fetched, category: Category) -> Tensor:
     """The mean of the vectors of each content's ids, zero where it has none: [E, M]."""
-    return fn.embedding_bag(
-        fetched.inverse_N,
-        fetched.vectors_UM,
-        category.offsets_E1,
-        mode="mean",
-        include_last_offset=True,
-    )
+    return pooled_rows(fetched.vectors_UM, fetched.inverse_N, category.offsets_E1)

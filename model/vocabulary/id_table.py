@@ -1,8 +1,8 @@
 """Which row an id has: a hash table in tensors, for many ids at a time, on any device.
 
-Open addressing by buckets of eight slots, as many ids as a cache line holds. An id stands in the
-bucket of its hash or, where that is full, in the next that is not. Each bucket counts the ids that
-went past it, so that a search ends where none did and removal leaves no marks behind.
+Open addressing by buckets of eight slots, as many ids as a cache line holds, which
+kernels/bucket_search.py looks through. Since each bucket counts the ids that went past it, removal
+leaves no marks behind.
 
 Legend: N ids asked for, U unique ids, n some of them, R rows, S buckets, W slots of a bucket.
 """
@@ -10,10 +10,10 @@ Legend: N ids asked for, U unique ids, n some of them, R rows, S buckets, W slot
 import torch
 from torch import Tensor
 
+from kernels.bucket_search import ABSENT, find_slots
 from kernels.hashing import hashed, key_of
 
-ABSENT = -1
-"""The row of an id that has none."""
+__all__ = ["ABSENT", "NO_ID", "IdTable"]
 
 NO_ID = -(2**63)
 """Stands where no id is; the one int64 that is not an id."""
@@ -53,7 +53,7 @@ class IdTable:
 
     def find(self, id_N: Tensor) -> Tensor:
         """The row of each id, ABSENT where it has none: int64 [N]."""
-        slot_N = self._find_slots(id_N)
+        slot_N = self.slots(id_N)
         row_N = self._row_SW.view(-1).index_select(0, slot_N.clamp(min=0))
         return torch.where(slot_N >= 0, row_N.long(), ABSENT)
 
@@ -71,7 +71,7 @@ class IdTable:
 
     def remove(self, id_U: Tensor) -> Tensor:
         """Frees the rows of those ids that have one, and returns these rows. No id twice."""
-        slot_U = self._find_slots(id_U)
+        slot_U = self.slots(id_U)
         slot_n, id_n = slot_U[slot_U >= 0], id_U[slot_U >= 0]
         row_n = self._row_SW.view(-1)[slot_n].long()
         self._count_passes(id_n, slot_n // SLOTS)
@@ -93,20 +93,10 @@ class IdTable:
     def _next(self, bucket_N: Tensor) -> Tensor:
         return (bucket_N + 1) & (len(self._passed_S) - 1)
 
-    def _find_slots(self, id_N: Tensor) -> Tensor:
-        """Where each id stands, counting slots of all buckets; ABSENT where it does not."""
-        slot_N = torch.full_like(id_N, ABSENT)
-        left_n, bucket_n = torch.arange(len(id_N), device=id_N.device), self._home(id_N)
-        while len(left_n):
-            # On the CPU index_select is several times as fast as indexing.
-            id_nW = self._id_SW.index_select(0, bucket_n)
-            is_id_nW = id_nW == id_N.index_select(0, left_n).unsqueeze(1)
-            found, slot = is_id_nW.nonzero(as_tuple=True)
-            slot_N[left_n[found]] = bucket_n[found] * SLOTS + slot
-            goes_on_n = self._passed_S.index_select(0, bucket_n) > 0
-            goes_on_n[found] = False
-            left_n, bucket_n = left_n[goes_on_n], self._next(bucket_n[goes_on_n])
-        return slot_N
+    def slots(self, id_N: Tensor, implementation: str | None = None) -> Tensor:
+        """Where each id stands, counting slots of all buckets; ABSENT where it does not. See
+        `find_slots`."""
+        return find_slots(id_N, self._id_SW, self._passed_S, _KEY, implementation)
 
     def _place(self, id_n: Tensor, row_n: Tensor) -> None:
         """Puts ids that are not there into free slots, of which there are enough."""
