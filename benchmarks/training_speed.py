@@ -3,9 +3,9 @@
     python -m benchmarks.training_speed SPEC FOLDER [--config FILE] [--steps 15] [--whole]
 
 FOLDER is what `phia run` wrote. The same batches, read before, are scored and learned by `phia
-train`'s trainer; the first five steps do not count. With --whole both precisions learn all of the
-folder with our kernels, and the figures are over all that was scored, each batch before it is
-learned. Without --config: width 256, 4 blocks of 4 heads a task, 32,768 tokens a step.
+train`'s trainer; the first five steps do not count. With --whole instead both precisions learn all
+of the folder with our kernels, and the figures are over all that was scored, each batch before it
+is learned. Without --config: width 256, 4 blocks of 4 heads a task, 32,768 tokens a step.
 """
 
 import argparse
@@ -83,6 +83,7 @@ def qualities(spec: Spec, config: TrainConfig, batches: list[SequenceBatch]) -> 
         rate = learned(trainer, batches)
         figures = {name: x for name, x in trainer.report().items() if "over=all" in name}
         found.append({**figures, "loss/tokens a second": rate})
+        print(found[-1], file=sys.stderr, flush=True)
     names = [name for name in found[0] if any(part in name for part in FIGURES)]
     return [[name, *(f"{each[name]:.5g}" for each in found)] for name in names]
 
@@ -106,10 +107,10 @@ def main() -> int:
     read = iter(SequenceFiles(given.folder, spec, tokens=config.batch_tokens))
     batches = [batch.pin_memory() for batch in islice(read, None if given.whole else given.steps)]
     print(f"{len(batches)} steps of {config.batch_tokens:,} tokens, width {config.model.width}\n")
-    heads = ["", "tokens/s", "to the first", "peak, GiB"]
-    print(table(heads, speeds(spec, config, batches[: given.steps])), flush=True)
     if given.whole:
         print(table(["over all that was scored", *PRECISIONS], qualities(spec, config, batches)))
+    else:
+        print(table(["", "tokens/s", "to the first", "peak, GiB"], speeds(spec, config, batches)))
     return 0
 
 

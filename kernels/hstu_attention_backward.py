@@ -103,7 +103,7 @@ def backward(
     return dq_THD, dk_THD, dv_THV, *tables
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["columns", "pairs", "together"])
 def _key_pass(
     dk,
     dv,

@@ -43,7 +43,7 @@ MULTIPLY = tl.constexpr(
 )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["number", "slots"])
 def by_bucket(
     sums,
     leaves,
@@ -93,7 +93,7 @@ def by_bucket(
                 tl.debug_barrier()  # another thread may add to it next
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["number", "slots"])
 def by_bucket_in_warps(
     sums,
     leaves,
@@ -202,7 +202,7 @@ def _add_two(pointer, first, second, limit):
     tl.store(pointer + 1, tl.load(pointer + 1, mask=limit > 1) + second, mask=limit > 1)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["number", "slots"])
 def add_tiles(
     sums,
     leaves,

@@ -138,7 +138,7 @@ def _by_position(sum_HX: Tensor, zero: int, positions: int) -> Tensor:
     return sum_HX[:, :positions]
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["number", "extent", "slots"])
 def _left_over(
     time_sums,
     distance_sums,

@@ -113,7 +113,7 @@ def query_pass(
     )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["band", "rows", "pairs", "together"])
 def _query_pass(
     result,
     dout,

@@ -136,7 +136,7 @@ def _seen(i_X, last_i_X, j_X, last_j_X, history, sequences, N: tl.constexpr):
     return some_X, all_X
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["band", "keys_band"])
 def _list_tiles(
     entries,
     counts,

@@ -16,6 +16,8 @@ Lengths = Sequence[int] | None
 CASES: dict[str, tuple[int, int, int, Lengths]] = {  # rows, width, asked for, lengths of bags
     "rows": (7, 5, 20, None),
     "one row, often": (1, 8, 600, None),
+    "some rows, often": (3, 8, 700, None),
+    "as often as a piece": (1, 8, 128, None),
     "few of many rows": (50, 16, 3, None),
     "no row": (4, 8, 0, None),
     "bags": (9, 8, 11, [3, 0, 1, 7]),
