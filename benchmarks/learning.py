@@ -37,6 +37,7 @@ VARIANTS: dict[str, Changes] = {
     "no time bias": {"model": {"time_bias": False}},
     "no position bias": {"model": {"position_bias": False}},
     "softmax, not pointwise": {"model": {"attention": "softmax"}},
+    "bfloat16": {"model": {"precision": "bfloat16"}},
     "no slow features": {"inputs": {"features": False}},
     "no actions": {"inputs": {"actions": False}},
     "no categories": {"inputs": {"categories": False}},

@@ -71,7 +71,6 @@ def speeds(spec: Spec, config: TrainConfig, batches: list[SequenceBatch]) -> lis
             memory = torch.cuda.max_memory_allocated() / 2**30
             name = f"{kernels}, {precision}"
             rows.append([name, f"{rate:,.0f}", f"**{rate / first:.2f}×**", f"{memory:.1f}"])
-            print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 
@@ -83,7 +82,6 @@ def qualities(spec: Spec, config: TrainConfig, batches: list[SequenceBatch]) -> 
         rate = learned(trainer, batches)
         figures = {name: x for name, x in trainer.report().items() if "over=all" in name}
         found.append({**figures, "loss/tokens a second": rate})
-        print(found[-1], file=sys.stderr, flush=True)
     names = [name for name in found[0] if any(part in name for part in FIGURES)]
     return [[name, *(f"{each[name]:.5g}" for each in found)] for name in names]
 
