@@ -7,6 +7,7 @@ PIPELINE = [
     *KAFKA,
     "apache-beam>=2.70",
     "polars>=1.30",
+    "datasketches>=5",
     "fastavro",
     "prometheus-client",
     "tenacity",
@@ -23,6 +24,8 @@ TRAINER = [
     "tensorboard",
 ]
 TEST = [
+    "duckdb",
+    "pandas",
     "psutil",
     "pytest>=8",
     "pytest-timeout",

@@ -37,8 +37,14 @@ STATISTICS = pa.schema(
         pa.field("feature", pa.string()),
         pa.field("key", pa.string()),
         pa.field("value", pa.float64()),
+        pa.field("sketch", pa.binary()),
+        pa.field("sketch_kind", pa.string()),
+        pa.field("origin", pa.string()),
+        pa.field("position", pa.int64()),
+        pa.field("written", pa.timestamp("us", "UTC")),
     ]
 )
+"""Rows that add up, and sketches that unite; docs/statistics.md lists the measures."""
 
 TOMBSTONES = pa.schema([pa.field("user_id", pa.string()), pa.field("time", MS)])
 

@@ -56,7 +56,8 @@ def as_table(counts: Iterable[Counts]) -> pa.Table:
     for name in ("measure", "source", "feature", "key"):
         texts = pa.array([getattr(part, name) for part in parts], pa.string())
         columns[name] = texts.take(pa.array(np.repeat(np.arange(len(parts)), sizes)))
-    arrays = [columns[field.name].cast(field.type) for field in STATISTICS]
+    nothing = pa.nulls(len(start))
+    arrays = [columns.get(field.name, nothing).cast(field.type) for field in STATISTICS]
     return pa.table(arrays, schema=STATISTICS)
 
 
