@@ -1,7 +1,7 @@
 """Decoding as the readers do it: plans made once, dictionary texts given once, records counted."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
@@ -9,10 +9,12 @@ from schemas.fetched import Fetched
 from schemas.outputs import DICTIONARY
 from schemas.spec import Spec
 from transforms.coders import OBSERVATIONS, Tagged, whole
+from transforms.core.counted_input import marks_of, of_decoded
 from transforms.core.decode.decoded import Decoded, decoded
 from transforms.core.decode.plan import Plan
 from transforms.core.decode.record import Names
-from transforms.core.statistics import as_table, of_decoded
+from transforms.core.statistics import Counts, as_table
+from transforms.measured import now
 from transforms.measures import Stopwatch, count, observe
 
 _REMEMBERED = 1_000_000
@@ -38,15 +40,20 @@ class Decoding:
         self._took.append(watch.us)
         return batch, plan
 
-    def tagged(self, of: tuple[Decoded, Plan]) -> Iterator[Tagged]:
-        """What a decoded batch gives to each output, without what is empty."""
+    def tagged(
+        self, of: tuple[Decoded, Plan], also: Iterable[Counts] = (), written: int | None = None
+    ) -> Iterator[Tagged]:
+        """What a decoded batch gives to each output, without what is empty; `also` counted of it,
+        and all counts written at a time, µs: now."""
         batch, plan = of
         self._count(batch, plan)
+        counts = [*of_decoded(batch, plan), *also]
+        marks = marks_of(plan.name, batch.origin)
         parts = (
             (OBSERVATIONS, batch.rows),
             ("rejected", batch.rejected),
             ("dictionary", self._new_names(batch.names)),
-            ("statistics", as_table(of_decoded(batch, plan))),
+            ("statistics", as_table(counts, marks, written or now())),
         )
         for tag, rows in parts:
             if rows.num_rows:

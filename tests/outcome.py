@@ -58,7 +58,11 @@ def account(parts: Mapping[str, Decoded]) -> tuple[Any, Any, Any, Any]:
     )
     filtered = Counter({name: part.filtered for name, part in parts.items()})
     dropped = Counter(
-        {(name, path): n for name, part in parts.items() for path, n in part.dropped.items()}
+        {
+            (name, path): len(places)
+            for name, part in parts.items()
+            for path, places in part.dropped.items()
+        }
     )
     names = [part.names for part in parts.values()]
     texts = {(kind, number, text) for each in names for (kind, number), text in each.items()}

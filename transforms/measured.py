@@ -9,15 +9,24 @@ import pyarrow as pa
 from schemas.observations import source_names
 from schemas.spec import Spec
 from transforms.coders import whole
+from transforms.core.counted_firing import of_firing
 from transforms.core.cut import Tally
 from transforms.core.shard import Fired, Shard
-from transforms.core.statistics import as_table, of_firing
+from transforms.core.statistics import Mark, as_table
 from transforms.measures import count, observe, observe_all
 
 
-def beside(tally: Tally, tombstones: pa.Table, spec: Spec) -> Iterator[beam.pvalue.TaggedOutput]:
-    """What a firing gives beside its sequences: statistics and tombstones."""
-    counts = as_table(of_firing(tally, spec))
+def now() -> int:
+    """The time, in µs, that rows of statistics are written at."""
+    return time.time_ns() // 1000
+
+
+def beside(
+    tally: Tally, tombstones: pa.Table, spec: Spec, mark: Mark | None = None
+) -> Iterator[beam.pvalue.TaggedOutput]:
+    """What a firing gives beside its sequences: statistics, in a stream with the shard's mark, and
+    tombstones."""
+    counts = as_table(of_firing(tally, spec), [] if mark is None else [mark], now())
     for tag, table in (("statistics", counts), ("tombstones", tombstones)):
         if table.num_rows:
             yield beam.pvalue.TaggedOutput(tag, whole(table))

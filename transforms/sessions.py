@@ -27,11 +27,12 @@ from schemas.spec import Spec
 from transforms.coders import RecordBatchCoder, whole
 from transforms.core.archive import CELLS
 from transforms.core.arrays import NEVER, ints
+from transforms.core.counted_input import of_late
 from transforms.core.growth import check_layout, grown, marked
 from transforms.core.late import late_rows
 from transforms.core.reached import reached_by
 from transforms.core.shard import Held, Shard
-from transforms.core.statistics import as_table, of_late
+from transforms.core.statistics import Mark, as_table
 from transforms.core.waiting import may_complete
 from transforms.firing import Firing
 from transforms.measured import beside, tell_firing, tell_state
@@ -129,14 +130,14 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
         ]  # fmt: skip
         begun = time.monotonic()
         shard = Shard(self._spec, self._held(held), recent, cells)
-        upto = self._upto(at, shard.held)
+        upto, mark = self._upto(at, shard.held), Mark(f"shard {number}", shard.held.final)
         with Stopwatch() as watch:
             rows = self._rows(waiting)
         waiting.clear()
         due.clear()
         fired = yield from watch.items(shard.fire(rows, upto))
         tell_firing(self._spec, fired.tally, watch.us)
-        yield from beside(fired.tally, fired.tombstones, self._spec)
+        yield from beside(fired.tally, fired.tombstones, self._spec, mark)
         tell_state(shard, fired)
         held.clear()
         held.add(marked(shard.held.to_batch(), self._layout))

@@ -17,12 +17,14 @@ from schemas.observations import arrival_schema, source_names
 from schemas.spec import Spec
 from transforms.coders import OBSERVATIONS, Tagged, whole
 from transforms.core.arrays import Bools, Ints, ints
+from transforms.core.counted_input import marks_of, of_horizons, of_late, of_tombstones
 from transforms.core.decode.decoded import Decoded
 from transforms.core.decode.plan import Plan
 from transforms.core.decode.raw import raw_of
 from transforms.core.decode.reject import Reason
 from transforms.core.late import BEFORE_ALL, Watermark, is_late, late_rows
-from transforms.core.statistics import as_table, of_late
+from transforms.core.statistics import Counts, as_table
+from transforms.measured import now
 from transforms.measures import count_late
 
 MESSAGE_ROWS = 50_000
@@ -30,8 +32,11 @@ MESSAGE_ROWS = 50_000
 
 @dataclass
 class _Part:
-    """Rows of one decoded batch: the message of each, its place in it, and whose raw bytes."""
+    """Rows of one decoded batch of a source: where it is from, the message of each, its place in
+    it, and whose raw bytes."""
 
+    source: str
+    origin: Origin
     rows: pa.Table
     message: Ints
     within: Ints
@@ -59,10 +64,11 @@ class Arrivals:
     def take(self, gathered: Gathered, watermark: Watermark) -> list[Tagged]:
         """The tagged batches of these records, in the order of arrival; moves the watermark."""
         parts = [part for topic in self._topics(gathered) for part in self._parts(topic, gathered)]
-        late = self._late(parts, gathered, watermark)
+        before = self._before(parts, gathered, watermark)
         out: list[Tagged] = []
-        for part, behind in zip(parts, late, strict=True):
-            out += self._tagged(part, behind)
+        written = now()  # the same for all parts: rows written later tell of another reading
+        for part, reached in zip(parts, before, strict=True):
+            out += self._tagged(part, reached, written)
         return out
 
     def _topics(self, gathered: Gathered) -> list[str]:
@@ -136,7 +142,8 @@ class Arrivals:
         """`messages` is the message of each record of the batch."""
         decoded, plan = self._decoding.decode(fetched)
         message = messages[decoded.place]
-        return _Part(decoded.rows, message, decoded.place, fetched, (decoded, plan))
+        places = message, decoded.place
+        return _Part(plan.name, fetched.origin, decoded.rows, *places, fetched, (decoded, plan))
 
     def _erasures(
         self,
@@ -165,15 +172,18 @@ class Arrivals:
             for i in which
         ]
         table = pa.Table.from_pylist(rows, schema=arrival_schema(self._spec))
-        return _Part(table, mine[which], np.zeros(len(which), np.int64), None, None)
+        offset = np.array([records[i].offset for i in which], np.int64)
+        origin = Origin(partition=partition[which], offset=offset)
+        within = np.zeros(len(which), np.int64)
+        return _Part(topic, origin, table, mine[which], within, None, None)
 
-    def _late(self, parts: list[_Part], gathered: Gathered, watermark: Watermark) -> list[Bools]:
-        """For each part, which rows came after their time was released (S3)."""
+    def _before(self, parts: list[_Part], gathered: Gathered, watermark: Watermark) -> list[Ints]:
+        """For each part, the watermark before each of its rows (S3)."""
         arrival = np.maximum.accumulate(gathered.clock)
         watermark.advance(int(arrival[0]))
         if not any(part.rows.num_rows for part in parts):
             watermark.advance(int(arrival[-1]))
-            return [np.zeros(0, bool) for _ in parts]
+            return [np.zeros(0, np.int64) for _ in parts]
         message = np.concatenate([part.message for part in parts])
         within = np.concatenate([part.within for part in parts])
         times = [ints(part.rows["time"]) for part in parts]
@@ -187,28 +197,40 @@ class Arrivals:
             gathered.places, gathered.which[by], np.concatenate(moving)[order], arrival[by]
         )
         ends = np.cumsum([len(time) for time in times])[:-1]
-        late = is_late(np.concatenate(times), before, self._spec.horizon)
         watermark.advance(int(arrival[-1]))
-        return np.split(late, ends)
+        return np.split(before, ends)
 
-    def _tagged(self, part: _Part, behind: Bools) -> Iterator[Tagged]:
-        rows = part.rows
+    def _tagged(self, part: _Part, before: Ints, written: int) -> Iterator[Tagged]:
+        """What a part gives to each output; `before` [rows] is the watermark before each."""
+        rows, counts = part.rows, [*self._counts(part, before)]
+        behind = is_late(ints(rows["time"]), before, self._spec.horizon)
         if behind.any():
             late = _with_raw(rows, part, behind)
             if self._sole:
                 rows, late = rows.filter(pa.array(~behind)), late.filter(pa.array(behind))
                 count_late(late, self._spec)
                 yield "late", whole(late_rows(late, self._spec))
-                yield "statistics", whole(as_table(of_late(late, self._spec)))
+                counts += of_late(late, self._spec, part.origin)
             else:
                 rows = late
-        if part.decoded is None:
-            if rows.num_rows:
-                yield OBSERVATIONS, whole(rows)
+        if part.decoded is not None:
+            decoded, plan = part.decoded
+            decoded.rows = rows
+            yield from self._decoding.tagged((decoded, plan), counts, written)
             return
-        decoded, plan = part.decoded
-        decoded.rows = rows
-        yield from self._decoding.tagged((decoded, plan))
+        if rows.num_rows:
+            yield OBSERVATIONS, whole(rows)
+        table = as_table(counts, marks_of(part.source, part.origin), written)
+        if table.num_rows:
+            yield "statistics", whole(table)
+
+    def _counts(self, part: _Part, before: Ints) -> Iterator[Counts]:
+        """What is counted of a part beside what became of its records."""
+        if not part.moves:
+            yield from of_tombstones(part.rows, part.source, part.origin)
+        elif part.rows.num_rows:
+            behind = before - ints(part.rows["time"])
+            yield from of_horizons(part.rows, behind, part.source, part.origin)
 
 
 def in_large_batches(fetched: Sequence[tuple[Fetched, int]]) -> Iterator[tuple[Fetched, Ints]]:

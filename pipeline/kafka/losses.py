@@ -10,10 +10,9 @@ from pipeline.kafka.reading import Place, split_place
 from schemas.outputs import REJECTED
 from transforms.coders import Tagged, whole
 from transforms.core.decode.reject import Reason
-from transforms.core.statistics import Counts, as_table
+from transforms.core.statistics import Counts, Mark, as_table, unplaced
+from transforms.measured import now
 from transforms.measures import count
-
-_NO_WINDOW = np.array([-1])
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,8 @@ def tagged(losses: Sequence[Lost]) -> Iterator[Tagged]:
         count("rejected", 1, source, Reason.LOST)
         count("lost", lost.count, source)
     yield "rejected", whole(pa.Table.from_pylist([_row(lost) for lost in losses], schema=REJECTED))
-    yield "statistics", whole(as_table(each for lost in losses for each in _counts(lost)))
+    for lost in losses:
+        yield "statistics", whole(as_table(_counts(lost), [_mark(lost)], now()))
 
 
 def _row(lost: Lost) -> dict[str, object]:
@@ -68,5 +68,11 @@ def _row(lost: Lost) -> dict[str, object]:
 
 def _counts(lost: Lost) -> Iterator[Counts]:
     source, _ = split_place(lost.place)
-    yield Counts("rejected", _NO_WINDOW, np.ones(1), source=source, key=Reason.LOST)
-    yield Counts("lost", _NO_WINDOW, np.array([float(lost.count)]), source=source)
+    one = np.zeros(1, np.int64)
+    yield unplaced("rejected", one, np.ones(1), source=source, key=Reason.LOST)
+    yield unplaced("lost", one, np.array([lost.count]), source=source)
+
+
+def _mark(lost: Lost) -> Mark:
+    source, partition = split_place(lost.place)
+    return Mark(f"{source}/{partition}", lost.first)

@@ -28,7 +28,8 @@ def test_each_output_is_given_what_is_its_own_and_nothing_empty() -> None:
     }  # fmt: skip
     measures = sorted((row["measure"], row["key"], row["value"]) for row in found["statistics"])
     assert measures == [
-        ("records", None, 1.0), ("rejected", "malformed", 1.0), ("rejected", "not_a_record", 1.0)
+        ("bytes", None, 89.0), ("records", None, 1.0),
+        ("rejected", "malformed", 1.0), ("rejected", "not_a_record", 1.0),
     ]  # fmt: skip
     assert set(tagged(Decoding(SPEC), b"{")) == {"rejected", "statistics"}
     assert tagged(Decoding(SPEC)) == {}

@@ -1,5 +1,6 @@
 """A gathered batch of messages: what is late, what erases, what is rejected (S3, S13)."""
 
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -255,3 +256,62 @@ def test_batches_of_any_size_tell_the_same_records_late() -> None:
         offsets += [row["offset"] for row in found.get("late", [])]
     assert offsets == [row["offset"] for row in whole["late"]]
     assert 0 < len(offsets) < 200
+
+
+def summed(found: dict[str, list[Row]], measure: str) -> dict[Any, float]:
+    """The sums of a measure by key, and by origin and position."""
+    sums: dict[Any, float] = {}
+    for row in found.get("statistics", []):
+        if row["measure"] == measure:
+            by = (row["key"], row["origin"], row["position"])
+            sums[by] = sums.get(by, 0) + row["value"]
+    return sums
+
+
+@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("sole", [True, False])
+def test_the_records_above_a_horizon_are_those_that_it_would_lose(number: int, sole: bool) -> None:
+    """With any horizon of the list of keys, longer or shorter than that of the run."""
+    random = Random(number)
+    delays = [0, 1, 100, 101, 499, 500, 501, 1000, 1001, 5000, 70_000]
+    behind = [random.choice(delays) for _ in range(40)]
+    messages = [message(view(1000 * n - ms), at=1000 * n) for n, ms in enumerate(behind)]
+    found = arrived(messages, watermark(), sole)
+    needed = summed(found, "horizon_needed")
+    assert sum(needed.values()) == 40
+    for horizon in (0, 100, 200, 500, 1000, 5000, 60_000, 120_000):
+        newest, lost = -(10**9), 0
+        for n, ms in enumerate(behind):
+            lost += 1000 * n - ms + horizon <= newest
+            newest = max(newest, 1000 * n - ms)
+        above = [n for (key, *_), n in needed.items() if float(key or 0) * 1000 > horizon]
+        assert sum(above) == lost, horizon
+
+
+def test_counts_are_marked_by_partition_and_first_offset() -> None:
+    messages = [
+        message(view(1000), partition=3, offset=7),
+        message(b"{", at=1000, partition=3, offset=8),
+        message(view(0, id="late"), at=1001, partition=1, offset=4),
+        message(view(1001), at=1001, partition=1, offset=5),
+        Message(None, 1002, 3, b"u", 9),
+    ]
+    found = arrived(messages, watermark(1, 3))
+    assert summed(found, "records") == {(None, "e/1", 4): 2, (None, "e/3", 7): 1}
+    assert summed(found, "rejected") == {("malformed", "e/3", 7): 1}
+    assert summed(found, "tombstones") == {(None, "e/3", 9): 1}
+    sizes = [len(each.value or b"") for each in messages]
+    assert summed(found, "bytes") == {
+        (None, "e/1", 4): sizes[2] + sizes[3], (None, "e/3", 7): sizes[0] + sizes[1],
+    }  # fmt: skip
+    assert len({row["written"] for row in found["statistics"]}) == 1
+
+
+def test_late_records_have_the_marks_of_their_batch() -> None:
+    messages = [
+        message(view(2000), offset=7),
+        message(view(0, id="late"), at=2000, offset=8),
+    ]
+    found = arrived(messages, watermark())
+    assert summed(found, "late") == {(None, "e/0", 7): 1}
+    assert summed(found, "records") == {(None, "e/0", 7): 1}

@@ -150,7 +150,7 @@ def test_s15_what_is_past_its_retention_goes_though_nothing_more_comes() -> None
     stage.take(one(spec, view(0), {**view(0), "u": "other"}))
     stage.fire(T + 1500)
     assert stage.timer.sets[-1] == T + 18_000  # R + R/16 + L after it, on the grid
-    assert stage.fire(T + 18_000) == []
+    assert [each.tag for each in stage.fire(T + 18_000)] == ["statistics"]
     (held,) = stage.bags["held"].read()
     assert held.num_rows == 0
     assert not any(bag.chunks for bag in (stage.bags["recent"], *stage.cells.values()))
@@ -179,7 +179,8 @@ def test_bounded_input_is_cut_once_at_the_end_of_time() -> None:
     assert waiting.chunks == []
 
 
-def test_a_firing_without_rows_gives_nothing() -> None:
+def test_a_firing_without_rows_gives_nothing_but_that_it_was() -> None:
     stage = Stage(small())
-    assert stage.fire(T) == []
+    (only,) = stage.fire(T)
+    assert (only.tag, only.value["measure"].to_pylist()) == ("statistics", ["firings"])
     assert stage.due.value is None

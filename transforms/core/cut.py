@@ -4,7 +4,7 @@
 to which observations are final come in; sequences, tombstones, counts and what waits on come out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,10 +29,11 @@ class Cut:
     """What a firing gives.
 
     `sequences` reads the archive while it is consumed, so it comes before the new `contents` are
-    appended there and the slots `gone`, of lives that ended, are forgotten.
+    appended there and the slots `gone`, of lives that ended, are forgotten; it returns the pauses
+    of the tally.
     """
 
-    sequences: Iterator[pa.RecordBatch]
+    sequences: Generator[pa.RecordBatch, None, Ints]
     tombstones: pa.Table
     waiting: pa.Table
     ledger: pa.Table
@@ -45,14 +46,18 @@ class Cut:
 @dataclass(frozen=True, slots=True)
 class Tally:
     """What a firing did, for the statistics: the observations, groups, completed sessions, the
-    entries kept of this firing's observations; and the drawn sessions with what they hold."""
+    entries kept of this firing's observations, and all entries; the drawn sessions with what they
+    hold and, once the sequences are consumed, the pause before each (ms, -1: no content before it
+    is held)."""
 
     opened: Opened
     engaged: Engaged
     completed: Completed
     kept: Entries
+    entries: Entries
     drawn: Completed
     held: Held
+    pause: Ints
 
 
 def cut(
@@ -88,7 +93,7 @@ def cut(
         contents.filter(pa.array(np.isin(ints(contents["slot"]), slot[last]))),
         np.setdiff1d(held_slots, slot[last]),
         next_slot + len(lives),
-        Tally(begin, found, completed, kept, drawn, holding),
+        Tally(begin, found, completed, kept, entries, drawn, holding, np.empty(0, np.int64)),
     )
 
 

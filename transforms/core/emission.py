@@ -1,6 +1,6 @@
 """S10, S11, S14: one sequence for each completed session, built only where it is drawn."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,9 +86,9 @@ def sequence_ids(completed: Completed, spec: Spec) -> list[str]:
 
 def emitted(
     completed: Completed, past: Past, spec: Spec, recall: Recall
-) -> tuple[Completed, Held, Iterator[pa.RecordBatch]]:
+) -> tuple[Completed, Held, Generator[pa.RecordBatch, None, Ints]]:
     """The sessions that are drawn, what their sequences hold, and these sequences, in batches of
-    bounded size."""
+    bounded size, which return the pause before each session, as in `Tally`."""
     ids = sequence_ids(completed, spec)
     draw = draws(spec.sampling.seed, ids) if spec.sampling else np.zeros(len(ids))
     may = np.flatnonzero(_may_be_drawn(completed, past, spec, draw))
@@ -133,9 +133,9 @@ def _only(holding: Held, which: Ints) -> Held:
 
 def _in_pieces(
     completed: Completed, ids: pa.Array, holding: Held, past: Past, spec: Spec, recall: Recall
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch, None, Ints]:
     if not len(ids):
-        return
+        return np.empty(0, np.int64)
     first_row, contents, table = _contents(holding, past, recall)
     categories_of = [Lists.of(table[f"category:{name}"]) for name in spec.categories]
     mark = fingerprint(spec)
@@ -147,6 +147,15 @@ def _in_pieces(
         tokens = interleave(part, rows, contents, past.entries)
         categories = [lists.at(rows) for lists in categories_of]
         yield _batch(completed.take(which), ids.take(which), part, tokens, categories, mark, spec)
+    return _pauses(completed, holding, first_row, contents)
+
+
+def _pauses(completed: Completed, holding: Held, first_row: Ints, contents: Contents) -> Ints:
+    """[s] how long before each session the content before it was, -1 where that is not held."""
+    before = holding.stop - completed.new_contents - 1
+    there = before >= holding.oldest
+    row = np.where(there, first_row[holding.life] + before, 0)
+    return np.where(there, completed.start - contents.time[row], -1)
 
 
 def _stretch(holding: Held, start: int, stop: int) -> Held:

@@ -58,7 +58,13 @@ def in_one(parts: Sequence[Entries]) -> Entries:
 
 
 def superseded_at(entries: Entries, is_set: Bools) -> Ints:
-    """For each entry the `at` of the next one that replaces it, NEVER where none does.
+    """For each entry the `at` of the next one that replaces it, NEVER where none does."""
+    follower = successors(entries, is_set)
+    return np.where(follower >= 0, entries.at[follower], NEVER)
+
+
+def successors(entries: Entries, is_set: Bools) -> Ints:
+    """For each entry the index of the next one that replaces it, -1 where none does.
 
     A scalar's entry is replaced by the next of its feature, an entry of a set by the next of the
     same member. `is_set` is indexed by token type.
@@ -66,11 +72,10 @@ def superseded_at(entries: Entries, is_set: Bools) -> Ints:
     kind = np.abs(entries.kind)
     member = np.where(is_set[kind], np.abs(entries.id), 0)
     order = np.lexsort((member, kind, entries.life))
-    at = entries.at[order]
-    until = np.full(len(entries), NEVER)
+    follower = np.full(len(entries), -1)
     follows = ~is_first(entries.life[order], kind[order], member[order])[1:]
-    until[order[:-1][follows]] = at[1:][follows]
-    return until
+    follower[order[:-1][follows]] = order[1:][follows]
+    return follower
 
 
 def folded(entries: Entries, until: Ints, oldest: Ints) -> Entries:

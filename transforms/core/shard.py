@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -73,7 +73,7 @@ class Shard:
         held.final = max(held.final, final)
         archive = Archive(self.spec, self.recent, self.cells, held.sizes)
         done = cut(ready, final, held.ledger, held.next_slot, self.spec, archive.recall)
-        yield from done.sequences
+        pause = yield from done.sequences
         waiting = pa.concat_tables([waiting, done.waiting]).combine_chunks()
         held.ledger, held.next_slot = done.ledger, done.next_slot
         if final < EVER:
@@ -81,7 +81,7 @@ class Shard:
             archive.forget(np.sort(gone))
             archive.append(done.contents, np.sort(ints(held.ledger["slot"])))
         due_next = min(next_due(waiting, self.spec), self._expiry())
-        return Fired(waiting, due_next, done.tombstones, done.tally)
+        return Fired(waiting, due_next, done.tombstones, replace(done.tally, pause=pause))
 
     def _expire(self, waiting: pa.ChunkedArray, final: int) -> Ints:
         """S15: forgets users whose next observation can only begin anew, and gives their slots."""
@@ -105,8 +105,8 @@ def cut_all(rows: pa.Table, spec: Spec) -> Generator[pa.RecordBatch, None, Cut]:
     returns what else there is. Nobody was there before."""
     nothing = contents_schema(spec).empty_table()
     done = cut(rows, EVER, empty_ledger(), 0, spec, lambda _: nothing)
-    yield from done.sequences
-    return done
+    pause = yield from done.sequences
+    return replace(done, tally=replace(done.tally, pause=pause))
 
 
 def _parted(rows: pa.Table, which: Bools) -> tuple[pa.Table, pa.Table]:

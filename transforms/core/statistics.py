@@ -1,26 +1,21 @@
-"""Counts by hour of event time, which add up: over batches, firings, shards and runs.
+"""Rows of statistics (docs/statistics.md): sums by window, which add up over all that counts.
 
-A count without an event time, of records left out before it was known, has null windows.
+What is counted without an event time has null windows.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.observations import source_names
 from schemas.outputs import STATISTICS
-from schemas.sequences import FIRST_FEATURE
-from schemas.spec import Spec
-from transforms.core.arrays import Ints, flags, ints
-from transforms.core.cut import Tally
-from transforms.core.decode.decoded import Decoded
-from transforms.core.decode.plan import Plan
-from transforms.core.features import observed_values
+from transforms.core.arrays import Ints
+from transforms.core.buckets import Buckets
+from transforms.core.sketches import THETA
 
-HOUR = 3_600_000
+HOUR, DAY = 3_600_000, 86_400_000
 CONTENTS = "contents"
 """What stands as the feature of the counts of Φ and a tokens."""
 
@@ -30,111 +25,181 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Which part of a job wrote rows, and how far it had come: what makes rows of before a crash
+    void."""
+
+    origin: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
-    """The values of one measure in some windows [w], given by their starts, ms."""
+    """The values of one measure in some windows [w], given by their starts, ms, and the length of
+    all; or sketches instead of values. `keys` [w] are there, or the one `key`, or none.
+
+    `part` [w] is the place of each row's mark among those of the table; None: of the first.
+    """
 
     measure: str
     window: Ints
-    value: Floats
+    value: Floats | list[bytes]
+    length: int = HOUR
     source: str | None = None
     feature: str | None = None
     key: str | None = None
+    keys: pa.Array | None = None
+    part: Ints | None = None
 
 
-def as_table(counts: Iterable[Counts]) -> pa.Table:
-    """Counts as rows of STATISTICS."""
-    parts = [part for part in counts if len(part.value)]
-    if not parts:
+def as_table(
+    counts: Iterable[Counts], marks: Sequence[Mark] = (), written: int | None = None
+) -> pa.Table:
+    """Counts as rows of STATISTICS, written at a time in µs; without marks they have none."""
+    each = [one for one in counts if len(one.window)]
+    if not each:
         return STATISTICS.empty_table()
-    start = np.concatenate([part.window for part in parts])
-    sizes = [len(part.window) for part in parts]
+    sizes = np.array([len(one.window) for one in each])
+    total, place = int(sizes.sum()), pa.array(np.repeat(np.arange(len(each)), sizes))
+    start = np.concatenate([one.window for one in each])
+    nowhere = start == _NO_WINDOW
     columns = {
-        "window_start": pa.array(start, mask=start == _NO_WINDOW),
-        "window_end": pa.array(start + HOUR, mask=start == _NO_WINDOW),
-        "value": pa.array(np.concatenate([part.value for part in parts])),
+        "window_start": pa.array(start, mask=nowhere),
+        "window_end": pa.array(
+            start + np.repeat([one.length for one in each], sizes), mask=nowhere
+        ),
+        "value": pa.chunked_array([_values(one) for one in each], pa.float64()),
+        "sketch": pa.chunked_array([_sketches(one) for one in each], pa.binary()),
+        "key": pa.chunked_array([_keys(one) for one in each], pa.string()),
+        "written": pa.nulls(total) if written is None else pa.array(np.full(total, written)),
     }
-    for name in ("measure", "source", "feature", "key"):
-        texts = pa.array([getattr(part, name) for part in parts], pa.string())
-        columns[name] = texts.take(pa.array(np.repeat(np.arange(len(parts)), sizes)))
-    nothing = pa.nulls(len(start))
-    arrays = [columns.get(field.name, nothing).cast(field.type) for field in STATISTICS]
-    return pa.table(arrays, schema=STATISTICS)
+    columns["sketch_kind"] = pa.array([THETA, None]).take(columns["sketch"].is_null().cast("int8"))
+    for name in ("measure", "source", "feature"):
+        columns[name] = pa.array([getattr(one, name) for one in each], pa.string()).take(place)
+    columns |= _marked(each, marks, total)
+    return pa.table([columns[f.name].cast(f.type) for f in STATISTICS], schema=STATISTICS)
 
 
-def of_decoded(decoded: Decoded, plan: Plan) -> Iterator[Counts]:
-    """What became of a batch of records: accepted, filtered, rejected, values dropped."""
-    name = plan.name
-    yield _by_hour("records", ints(decoded.rows["time"]), source=name)
-    if decoded.filtered:
-        yield _alone("filtered", decoded.filtered, source=name)
-    for path, count in decoded.dropped.items():
-        yield _alone("dropped", count, source=name, feature=path)
-    for reason, count in decoded.reasons.items():
-        yield _alone("rejected", count, source=name, key=reason)
+def _values(one: Counts) -> pa.Array:
+    return pa.nulls(len(one.value), pa.float64()) if isinstance(one.value, list) else one.value
 
 
-def of_late(rows: pa.Table, spec: Spec) -> Iterator[Counts]:
-    """Late records by source."""
-    names = source_names(spec)
-    source, time = ints(rows["source"]), ints(rows["time"])
-    for number in np.unique(source).tolist():
-        yield _by_hour("late", time[source == number], source=names[number])
+def _sketches(one: Counts) -> pa.Array:
+    return pa.array(
+        one.value if isinstance(one.value, list) else [None] * len(one.value), pa.binary()
+    )
 
 
-def of_firing(tally: Tally, spec: Spec) -> Iterator[Counts]:
-    """What a firing made of observations: tokens before and after, sessions and sequences."""
-    for name, count in zip(source_names(spec), tally.opened.copies.tolist(), strict=True):
-        if count:
-            yield _alone("copies", count, source=name)
-    yield from _of_tokens(tally, spec)
-    yield from _of_sessions(tally)
+def _keys(one: Counts) -> pa.Array:
+    if one.keys is not None:
+        return one.keys
+    if one.key is None:
+        return pa.nulls(len(one.window), pa.string())
+    return pa.repeat(pa.scalar(one.key, pa.string()), len(one.window))
 
 
-def _of_tokens(tally: Tally, spec: Spec) -> Iterator[Counts]:
-    """Raw tokens and kept ones, by feature, of the observations that this firing used up."""
-    seen, found = tally.opened.seen, tally.engaged
-    records = found.records_used(seen) & (seen.engages | flags(seen.rows["joined"]))
-    used = found.features_used(seen)
-    groups = found.groups.time[found.complete]
-    yield _by_hour("tokens_raw", seen.time, 2 * records, feature=CONTENTS)
-    yield _by_hour("tokens_kept", groups, np.full(len(groups), 2), feature=CONTENTS)
-    for kind, name in enumerate(spec.features, FIRST_FEATURE):
-        raw = observed_values(seen.rows, spec, name) * used
-        kept = tally.kept.time[tally.kept.kind == kind]
-        yield _by_hour("tokens_raw", seen.time, raw, feature=name)
-        yield _by_hour("tokens_kept", kept, feature=name)
+def _marked(each: list[Counts], marks: Sequence[Mark], total: int) -> dict[str, pa.Array]:
+    if not marks:
+        return {"origin": pa.nulls(total), "position": pa.nulls(total)}
+    parts = [np.zeros(len(one.window), np.int64) if one.part is None else one.part for one in each]
+    part = pa.array(np.concatenate(parts))
+    return {
+        "origin": pa.array([mark.origin for mark in marks]).take(part),
+        "position": pa.array([mark.position for mark in marks]).take(part),
+    }
 
 
-def _of_sessions(tally: Tally) -> Iterator[Counts]:
-    done, drawn = tally.completed, tally.drawn
-    tokens, raw = tally.held.tokens.astype(float), drawn.raw_tokens.astype(float)
-    yield _by_hour("sessions", done.end)
-    yield _by_hour("new_contents", done.end, done.new_contents)
-    yield _by_hour("sequences", drawn.end)
-    yield _by_hour("sequence_tokens", drawn.end, tokens)
-    yield _by_hour("sequence_raw_tokens", drawn.end, raw)
-    yield _by_hour("sequence_cost", drawn.end, tokens**2)
-    yield _by_hour("sequence_raw_cost", drawn.end, raw**2)
-
-
-def _alone(measure: str, count: float, **names: str) -> Counts:
-    """A count that has no event time."""
-    return Counts(measure, np.array([_NO_WINDOW]), np.array([float(count)]), **names)
-
-
-def _by_hour(
-    measure: str, time: Ints, values: npt.NDArray[np.generic] | None = None, **names: str
+def unplaced(
+    measure: str,
+    part: Ints,
+    values: npt.NDArray[np.generic],
+    source: str | None = None,
+    key: str | None = None,
 ) -> Counts:
-    """The values, or the number, of what happened at these times, added up by hour."""
-    hour = time // HOUR
-    first = int(hour.min()) if len(hour) else 0
-    sums = np.bincount(hour - first, None if values is None else values.astype(float))
+    """The sums of values [n] that have no event time, by `part` [n]."""
+    sums = np.bincount(part, values.astype(float))
     there = np.flatnonzero(sums)
-    return Counts(measure, (there + first) * HOUR, sums[there].astype(float), **names)
+    nowhere, value = np.full(len(there), _NO_WINDOW), sums[there].astype(float)
+    return Counts(measure, nowhere, value, source=source, key=key, part=there)
+
+
+def by_hour(
+    measure: str,
+    time: Ints,
+    values: npt.NDArray[np.generic] | None = None,
+    part: Ints | None = None,
+    source: str | None = None,
+    feature: str | None = None,
+    key: str | None = None,
+) -> Counts:
+    """The values [n], or the number, of what happened at these times [n], added up by hour, and by
+    `part` [n] where it is given."""
+    hour, low, parts = _windows(time, HOUR, part)
+    there, (sums,) = _added(hour * parts + (0 if part is None else part), [values])
+    there, sums = there[sums != 0], sums[sums != 0]
+    of_part = None if part is None else there % parts
+    start = (there // parts + low) * HOUR
+    return Counts(measure, start, sums, HOUR, source, feature, key, None, of_part)
+
+
+def by_day(measure: str, time: Ints, source: str | None = None, key: str | None = None) -> Counts:
+    """The number of what happened at these times [n] by day."""
+    day, low, _ = _windows(time, DAY, None)
+    there, (number,) = _added(day, [None])
+    return Counts(measure, (there + low) * DAY, number, DAY, source, None, key)
+
+
+def by_bucket(
+    measures: Mapping[str, npt.NDArray[np.generic] | None],
+    time: Ints,
+    sizes: Ints,
+    buckets: Buckets,
+    part: Ints | None = None,
+    source: str | None = None,
+    feature: str | None = None,
+) -> Iterator[Counts]:
+    """Distributions by day: of each measure the values [n], or the number, of what happened at
+    these times [n], added up by the bucket of its size [n]."""
+    day, low, parts = _windows(time, DAY, part)
+    code = (day * parts + (0 if part is None else part)) * len(buckets) + buckets.of(sizes)
+    there, sums = _added(code, list(measures.values()))
+    window, bucket = there // len(buckets), there % len(buckets)
+    keys = buckets.keys.take(pa.array(bucket))
+    of_part = None if part is None else window % parts
+    start = (window // parts + low) * DAY
+    for measure, values in zip(measures, sums, strict=True):
+        yield Counts(measure, start, values, DAY, source, feature, None, keys, of_part)
+
+
+def _windows(time: Ints, length: int, part: Ints | None) -> tuple[Ints, int, int]:
+    """[n] the window of each time, counted from the first; that; and how many parts there are."""
+    window = time // length
+    low = int(window.min()) if len(window) else 0
+    return window - low, low, 1 if part is None or not len(part) else int(part.max()) + 1
+
+
+def _added(
+    code: Ints, values: Sequence[npt.NDArray[np.generic] | None]
+) -> tuple[Ints, list[Floats]]:
+    """The codes that there are, and the sums of each of the values, or the numbers, by them."""
+    names = None
+    if len(code) and int(code.max()) > 8 * len(code) + 65_536:
+        names, code = np.unique(code, return_inverse=True)
+    number = np.bincount(code)
+    there = np.flatnonzero(number)
+    sums = [
+        (number if each is None else np.bincount(code, each.astype(float)))[there].astype(float)
+        for each in values
+    ]
+    return there if names is None else names, sums
 
 
 def totals(statistics: pa.Table) -> Mapping[tuple[str, str | None, str | None, str | None], float]:
     """The sums over all windows, by measure, source, feature and key."""
     keys = ["measure", "source", "feature", "key"]
     sums = statistics.group_by(keys).aggregate([("value", "sum")])
-    return {tuple(row[k] for k in keys): row["value_sum"] for row in sums.to_pylist()}
+    return {
+        tuple(row[k] for k in keys): row["value_sum"]
+        for row in sums.to_pylist()
+        if row["value_sum"] is not None
+    }

@@ -9,39 +9,20 @@ import pytest
 
 from schemas.outputs import STATISTICS
 from schemas.spec import Spec
-from tests.machine import ListBag, decode, observations, spec_of
+from tests.machine import as_texts, decode, observations, spec_of
 from tests.oracles import shop
 from tests.oracles.shop import T
 from tests.outcome import Row
 from tests.pipeline.running import drawn
 from tests.strategies.crowds import crowd, crowd_parts
 from tests.strategies.specs import specs
+from tests.transforms.core.counting import fired, sums_of
 from tests.transforms.streaming import arriving
-from transforms.core.archive import CELLS
+from transforms.core.counted_input import of_decoded, of_late
 from transforms.core.decode.plan import Plan
-from transforms.core.shard import EVER, Held, Shard
-from transforms.core.statistics import HOUR, as_table, of_decoded, of_firing, of_late, totals
+from transforms.core.statistics import DAY, HOUR, as_table, totals
 
 Totals = Mapping[tuple[str, str | None, str | None, str | None], float]
-
-
-def fired(spec: Spec, rows: pa.Table, *upto: int) -> pa.Table:
-    """The counts of firings over rows, at these times and at the end."""
-    bags = [ListBag() for _ in range(CELLS)]
-    shard = Shard(spec, Held(), ListBag(), [*bags])
-    tables = []
-    waiting = rows
-    for final in (*upto, EVER):
-        firing = shard.fire(waiting, final)
-        while True:
-            try:
-                next(firing)
-            except StopIteration as stop:
-                done = stop.value
-                break
-        waiting = done.waiting
-        tables.append(as_table(of_firing(done.tally, spec)))
-    return pa.concat_tables(tables)
 
 
 def shop_rows(*records: Row) -> tuple[Spec, pa.Table]:
@@ -87,9 +68,11 @@ def test_counts_stand_in_the_hour_of_their_event_time() -> None:
     assert [row["value"] for row in sessions] == [1.0, 1.0, 1.0]
     starts = table["window_start"].cast(pa.int64()).to_pylist()
     ends = table["window_end"].cast(pa.int64()).to_pylist()
-    assert {start % HOUR for start in starts if start is not None} == {0}
-    assert all(end == start + HOUR for start, end in zip(starts, ends, strict=True) if start)
-    assert min(start for start in starts if start) <= T < min(end for end in ends if end)
+    lengths = [end - start for start, end in zip(starts, ends, strict=True) if start]
+    assert {*lengths} == {HOUR, DAY}
+    assert all(s % n == 0 for s, n in zip(filter(None, starts), lengths, strict=True))
+    assert max(filter(None, starts)) <= T + 2 * HOUR
+    assert min(filter(None, ends)) > T
 
 
 def test_copies_are_counted_by_source_without_a_window() -> None:
@@ -113,12 +96,13 @@ def test_what_became_of_records() -> None:
     table = as_table(of_decoded(decoded, Plan(spec, "e")))
     assert totals(table) == {
         ("records", "e", None, None): 2.0,
+        ("bytes", "e", None, None): float(sum(map(len, as_texts(records)))),
         ("filtered", "e", None, None): 1.0,
         ("dropped", "e", "ctr", None): 1.0,
         ("rejected", "e", None, "unknown_action"): 1.0,
         ("rejected", "e", None, "malformed"): 1.0,
     }
-    assert table.num_rows == 6  # records in two hours
+    assert table.num_rows == 7  # records in two hours
 
 
 def test_late_records_by_source() -> None:
@@ -131,7 +115,7 @@ def test_late_records_by_source() -> None:
 def test_nothing_is_no_rows() -> None:
     assert as_table([]).equals(STATISTICS.empty_table())
     spec, rows = shop_rows()
-    assert fired(spec, rows).num_rows == 0
+    assert fired(spec, rows)["measure"].to_pylist() == ["firings"]
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -144,4 +128,4 @@ def test_firings_add_up_to_one(number: int) -> None:
     times = sorted(rows["time"].to_pylist())
     random = Random(number)
     moments = sorted(random.choice(times) + random.choice([0, 500, 1000]) for _ in range(8))
-    assert totals(fired(spec, rows, *moments)) == totals(fired(spec, rows))
+    assert sums_of(fired(spec, rows, *moments)) == sums_of(fired(spec, rows))

@@ -9,13 +9,14 @@ import pyarrow as pa
 
 from schemas.fetched import Columns, Damaged, Fetched, Origin, Texts
 from schemas.outputs import REJECTED
-from transforms.core.arrays import Ints
+from transforms.core.arrays import Ints, ints
 from transforms.core.decode.fields import field_of
 from transforms.core.decode.json_table import tables_of
 from transforms.core.decode.plan import Plan
 from transforms.core.decode.raw import raw_of_row
 from transforms.core.decode.record import Names, Row, observe
 from transforms.core.decode.reject import Reason, Rejected
+from transforms.core.decode.sizes import row_bytes
 from transforms.core.decode.strict_json import record_of
 from transforms.core.decode.table import observe_table
 from transforms.core.decode.typed import json_columns, json_records
@@ -27,15 +28,21 @@ class Decoded:
     """What one batch of a source gave.
 
     `rows` are of `arrival_schema`, without `raw`; `place` [rows] is where each stands in the
-    batch. `rejected` are rows of REJECTED. `dropped` counts values of numerical fields by path.
+    batch, `time` [rows] its event time; `size` [batch] has the bytes of each record. `rejected`
+    are rows of REJECTED, with their places. `dropped` has the places of values of numerical fields
+    by path.
     """
 
     rows: pa.Table
     place: Ints
+    time: Ints
+    origin: Origin
+    size: Ints
     rejected: pa.Table
+    rejected_place: Ints
     names: Names = field(default_factory=dict)
     filtered: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
+    dropped: dict[str, Ints] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
 
 
@@ -43,9 +50,9 @@ def decoded(fetched: Fetched, plan: Plan) -> Decoded:
     """Decodes one batch of the plan's source."""
     work = _Work(plan)
     if isinstance(fetched, Damaged):
-        work.reject(
-            fetched.raw, fetched.origin, 0, Rejected(Reason(fetched.reason), fetched.detail)
-        )
+        why = Rejected(Reason(fetched.reason), fetched.detail)
+        work.size = np.array([len(fetched.raw)])
+        work.reject(fetched.raw, fetched.origin, 0, why)
     elif isinstance(fetched, Columns):
         work.columns(fetched)
     else:
@@ -61,14 +68,16 @@ class _Work:
     parts: list[tuple[pa.Table, Ints]] = field(default_factory=list)
     slow: list[tuple[int, Row]] = field(default_factory=list)
     rejects: list[Row] = field(default_factory=list)
+    rejected_place: list[int] = field(default_factory=list)
     names: Names = field(default_factory=dict)
     filtered: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
+    dropped: dict[str, list[Ints]] = field(default_factory=dict)
+    size: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def texts(self, fetched: Texts) -> None:
         """JSON texts: those of a bearable size as tables as far as possible."""
         limit, texts = self.plan.spec.limits.record_bytes, fetched.texts
-        sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+        sizes = self.size = np.fromiter(map(len, texts), np.int64, len(texts))
         for place in np.flatnonzero(sizes > limit).tolist():
             detail = f"{sizes[place]} bytes; limits.record_bytes allows {limit}"
             self.reject(texts[place], fetched.origin, place, Rejected(Reason.TOO_LARGE, detail))
@@ -87,6 +96,7 @@ class _Work:
         """Columns: as they are, and the doubtful records of them one by one."""
         unit = self.plan.source.time.unit
         table = json_columns(self._looked_at(fetched.table), unit)
+        self.size = row_bytes(table)
         doubtful = self._table(table, fetched.origin, np.arange(table.num_rows))
         records = json_records(table.take(doubtful), unit)
         for place, record in zip(doubtful.tolist(), records, strict=True):
@@ -113,7 +123,7 @@ class _Work:
         self.filtered += mapped.filtered
         for path in self.plan.source.dropped:
             there = field_of(table, self.plan.fields[path]).present
-            self.dropped[path] += int(there[mapped.place].sum())
+            self._dropped(path, places[mapped.place[there[mapped.place]]])
         return mapped.doubtful
 
     def _one_by_one(self, fetched: Texts, places: Ints) -> None:
@@ -131,10 +141,15 @@ class _Work:
             return
         self.slow.append((place, row))
         for path in self.plan.source.dropped:
-            self.dropped[path] += found(record, self.plan.fields[path]) is not None
+            if found(record, self.plan.fields[path]) is not None:
+                self._dropped(path, np.array([place]))
+
+    def _dropped(self, path: str, places: Ints) -> None:
+        self.dropped.setdefault(path, []).append(places)
 
     def reject(self, raw: bytes, origin: Origin, place: int, why: Rejected) -> None:
         """Keeps a rejected record with its reason."""
+        self.rejected_place.append(place)
         self.rejects.append(
             {
                 "source": self.plan.name,
@@ -155,10 +170,14 @@ class _Work:
         return Decoded(
             _placed(rows, origin, place),
             place,
+            ints(rows["time"]),
+            origin,
+            self.size,
             pa.Table.from_pylist(self.rejects, schema=REJECTED),
+            np.array(self.rejected_place, np.int64),
             self.names,
             self.filtered,
-            self.dropped,
+            {path: np.concatenate(places) for path, places in self.dropped.items()},
             Counter(reject["reason"] for reject in self.rejects),
         )
 

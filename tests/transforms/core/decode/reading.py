@@ -109,7 +109,7 @@ def plain(done: Decoded) -> Row:
         "rejected": sorted(done.rejected.to_pylist(), key=lambda row: row["line"]),
         "names": done.names,
         "filtered": done.filtered,
-        "dropped": +done.dropped,
+        "dropped": {path: sorted(at.tolist()) for path, at in done.dropped.items() if len(at)},
         "reasons": done.reasons,
     }
 
