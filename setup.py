@@ -3,11 +3,11 @@
 from setuptools import find_packages, setup
 
 KAFKA = ["kafka-python>=3", "crc32c", "zstandard", "lz4"]
+ANALYSIS = ["polars>=1.30", "datasketches>=5"]
 PIPELINE = [
     *KAFKA,
+    *ANALYSIS,
     "apache-beam>=2.70",
-    "polars>=1.30",
-    "datasketches>=5",
     "fastavro",
     "prometheus-client",
     "tenacity",
@@ -59,6 +59,12 @@ setup(
         "typer>=0.15",
         "xxhash>=3",
     ],
-    extras_require={"pipeline": PIPELINE, "broker": BROKER, "trainer": TRAINER, "test": TEST},
+    extras_require={
+        "pipeline": PIPELINE,
+        "analysis": ANALYSIS,
+        "broker": BROKER,
+        "trainer": TRAINER,
+        "test": TEST,
+    },
     entry_points={"console_scripts": ["phia = pipeline.cli:main"]},
 )

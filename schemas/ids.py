@@ -34,7 +34,7 @@ def id_of(text: str | None) -> int:
     """The id of a text: itself where it is a plain integer from 1 to 2^62 - 1, else its hash."""
     if text is None:
         return 0
-    if _PLAIN.fullmatch(text) and int(text) < HASHED:
+    if "1" <= text[:1] <= "9" and _PLAIN.fullmatch(text) and int(text) < HASHED:
         return int(text)
     return HASHED + xxhash.xxh3_64_intdigest(text.encode()) % HASHED
 

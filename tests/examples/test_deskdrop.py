@@ -4,11 +4,14 @@ from collections import Counter, defaultdict
 from itertools import groupby
 from random import Random
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from tests.examples.example import Example, Record, csv_records, ran
 from tests.examples.uncut import uncut
-from tests.oracles import oracle
+from tests.oracles import counting, oracle
+from tests.transforms.core.counting import differences
 
 PUBLISHED = "deskdrop/users_interactions.csv.xz"
 MAPPED = ["personId", "timestamp", "contentId", "eventType", "userCountry", "userRegion", "device"]
@@ -83,6 +86,22 @@ def test_kept_tokens_are_a_plain_count_of_changes(deskdrop: Example, once: list[
         for user, at in plain.items():
             changes = groupby(value for _, (value,) in sorted(at.items()))
             assert newest[user]["token_type"].count(kind) == sum(1 for _ in changes), user
+
+
+def test_every_measure_is_a_plain_count_of_the_records(
+    deskdrop: Example, records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longest history stays under N and M, so the oracle need not look for where to cut."""
+    monkeypatch.setattr(counting, "held", uncut)
+    statistics = pq.read_table(deskdrop.output / "statistics")
+    want = counting.counted(deskdrop.spec, {"interactions": [*records]})
+    for key in [key for key in want.sums if key[0] == "bytes"]:
+        del want.sums[key]  # of csv, which the oracle reads as records
+    told = statistics.filter(pc.not_equal(statistics["measure"], "bytes"))
+    assert differences(told, want) == []
+    assert deskdrop.totals["bytes", "interactions", None, None] == sum(
+        len(record[name].encode()) for record in records for name in MAPPED if record[name]
+    )
 
 
 def test_a_history_has_every_session_in_it(deskdrop: Example) -> None:

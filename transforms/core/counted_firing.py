@@ -97,10 +97,11 @@ def _of_joining(tally: Tally, spec: Spec) -> Iterator[Counts]:
     if not spec.attribution:
         return
     seen, groups = tally.opened.seen, tally.engaged.groups
-    row = np.flatnonzero(groups.of_row >= 0)
+    joins = groups.of_row >= 0
+    joins[groups.row] = False
+    row = np.flatnonzero(joins)
+    row = row[tally.engaged.complete[groups.of_row[row]]]
     group = groups.of_row[row]
-    joins = (groups.row[group] != row) & tally.engaged.complete[group]
-    row, group = row[joins], group[joins]
     source, time = ints(seen.rows["source"]), seen.time[row]
     names, sources = source_names(spec), len(spec.sources)
     pair = source[row] * sources + source[groups.row[group]]
@@ -166,9 +167,10 @@ def _of_users(tally: Tally) -> Iterator[Counts]:
     """The histories that began, and the users who had contents."""
     seen, found = tally.opened.seen, tally.engaged
     yield by_hour("new_users", seen.time[seen.opening[tally.opened.standing.slot < 0]])
-    life = found.groups.life[found.complete]
+    life, time = found.groups.life[found.complete], found.groups.time[found.complete]
+    once = is_first(time // DAY, life)
     ids = np.array([id_of(user) for user in tally.opened.users.to_pylist()], np.int64)
-    yield _sketched("users", found.groups.time[found.complete], ids[life])
+    yield _sketched("users", time[once], ids[life[once]])
 
 
 def _sketched(

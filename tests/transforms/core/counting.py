@@ -49,23 +49,23 @@ def _done(shard: Shard, rows: pa.Table, final: int) -> Fired:
 def sums_of(table: pa.Table, but: Sequence[str] = NO_TIME) -> defaultdict[Key, float]:
     """All sums, by window but for some measures."""
     sums: defaultdict[Key, float] = defaultdict(float)
-    columns = ("measure", "source", "feature", "key")
+    names = ("measure", "source", "feature", "key", "value")
     starts = table["window_start"].cast(pa.int64()).to_pylist()
-    for row, start in zip(table.to_pylist(), starts, strict=True):
-        if row["value"] is not None and row["measure"] not in OF_THE_WAY:
-            when = None if row["measure"] in but else start
-            sums[*(row[name] for name in columns), when] += row["value"]
+    columns = (table[name].to_pylist() for name in names)
+    for measure, source, feature, key, value, start in zip(*columns, starts, strict=True):
+        if value is not None and measure not in OF_THE_WAY:
+            sums[measure, source, feature, key, None if measure in but else start] += value
     return sums
 
 
 def sketches_of(table: pa.Table) -> Sketches:
     """The sketches of each measure, feature and window, united."""
     found: dict[Any, list[bytes]] = defaultdict(list)
+    table = table.filter(table["sketch"].is_valid())
     starts = table["window_start"].cast(pa.int64()).to_pylist()
-    for row, start in zip(table.to_pylist(), starts, strict=True):
-        if row["sketch"] is not None:
-            assert row["sketch_kind"] == "theta"
-            found[row["measure"], row["feature"], start].append(row["sketch"])
+    columns = (table[name].to_pylist() for name in ("measure", "feature", "sketch"))
+    for measure, feature, sketch, start in zip(*columns, starts, strict=True):
+        found[measure, feature, start].append(sketch)
     return {key: united(each).serialize() for key, each in found.items()}
 
 
