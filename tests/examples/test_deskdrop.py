@@ -88,6 +88,7 @@ def test_kept_tokens_are_a_plain_count_of_changes(deskdrop: Example, once: list[
             assert newest[user]["token_type"].count(kind) == sum(1 for _ in changes), user
 
 
+@pytest.mark.timeout(400)  # the oracle takes half a minute of the CPU
 def test_every_measure_is_a_plain_count_of_the_records(
     deskdrop: Example, records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
