@@ -107,6 +107,10 @@ class SequenceBatch:
         """The batch in memory from which a GPU copies by itself."""
         return self._each(lambda tensor: tensor.pin_memory())
 
+    def clone(self) -> "SequenceBatch":
+        """A copy that keeps nothing else in memory."""
+        return self._each(lambda tensor: tensor.clone())
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> "SequenceBatch":
         return replace(
             self,

@@ -3,12 +3,14 @@
 Legend: T tokens, E contents, F positions of a view, M width, A actions, U unique ids.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
 from model.batch import SequenceBatch
 from model.config import Inputs
-from model.tables import Lookup
+from model.tables import Lookup, Vectors
 from model.views import View
 from schemas.sequences import ACTION, CONTENT, FIRST_FEATURE
 from schemas.spec import Spec
@@ -34,11 +36,11 @@ class Embedding(nn.Module):
         self.removal_M = _learned(len(spec.features), width)
         self.hour_M = _learned(HOURS_OF_WEEK, width) if inputs.hour_of_week else None
 
-    def forward(self, batch: SequenceBatch, lookup: Lookup, view: View) -> Tensor:
+    def forward(self, batch: SequenceBatch, lookup: Lookup | Vectors, view: View) -> Tensor:
         """Vectors of a view's positions: [F, M]. Where actions are fused into a position, both
         tokens' vectors are added."""
         x_TM = self.type_M[batch.type_T]
-        x_TM = x_TM.index_add(0, _tokens(batch, CONTENT), self._contents(batch, lookup))
+        x_TM = x_TM.index_add(0, _tokens(batch, CONTENT), self._contents(batch.categories, lookup))
         x_TM = x_TM.index_add(0, _tokens(batch, ACTION), self._actions(batch))
         if self.inputs.features:
             for number, name in enumerate(self.features):
@@ -50,11 +52,16 @@ class Embedding(nn.Module):
             x_FM = x_FM + self.hour_M[hour_of_week(view.query_time_F)]
         return x_FM
 
-    def _contents(self, batch: SequenceBatch, lookup: Lookup) -> Tensor:
+    def candidates(self, lookup: Vectors, time_E: Tensor) -> Tensor:
+        """Vectors of contents that are shown at these times (ms), by themselves: [E, M]."""
+        x_EM = self.type_M[CONTENT] + self._contents(lookup.of_category, lookup)
+        return x_EM if self.hour_M is None else x_EM + self.hour_M[hour_of_week(time_E)]
+
+    def _contents(self, names: Iterable[str], lookup: Lookup | Vectors) -> Tensor:
         """[E, M]: of each content its own vector, and the mean of each of its categories."""
         vectors_EM = lookup.own_EM
         if self.inputs.categories:
-            for name in batch.categories:
+            for name in names:
                 vectors_EM = vectors_EM + lookup.category_EM(name)
         return vectors_EM
 
@@ -66,7 +73,12 @@ class Embedding(nn.Module):
         return action_bits(bits_E, len(self.action_AM)).to(self.action_AM.dtype) @ self.action_AM
 
     def _with_feature(
-        self, x_TM: Tensor, batch: SequenceBatch, lookup: Lookup, number: int, name: str
+        self,
+        x_TM: Tensor,
+        batch: SequenceBatch,
+        lookup: Lookup | Vectors,
+        number: int,
+        name: str,
     ) -> Tensor:
         """With the vectors of one feature's entries; a member that leaves a set has a mark."""
         token_N = _tokens(batch, FIRST_FEATURE + number)

@@ -27,13 +27,15 @@ EXPERT_WIDTH = 4
 @dataclass(frozen=True)
 class Layout:
     """Where sequences are, how long the longest is, the times of queries and keys, ms, and what
-    dropout is drawn by: a hash of the token and its time, which do not depend on the batch."""
+    dropout is drawn by: a hash of the token and its time, which do not depend on the batch. And how
+    many of a sequence's last positions are targets that do not see each other; None: none are."""
 
     offsets_B1: Tensor
     longest: int
     query_time_F: Tensor
     key_time_F: Tensor
     dropout_key_F: Tensor
+    targets_B: Tensor | None = None
 
 
 def layout_of(batch: SequenceBatch, view: View) -> Layout:
@@ -55,7 +57,7 @@ class Hstu(nn.Module):
 
     def __init__(self, shape: Blocks, divisor: int, summed: Summed | None = None) -> None:
         super().__init__()
-        self.summed, self.precision = summed, PRECISIONS[shape.precision]
+        self.shape, self.summed, self.precision = shape, summed, PRECISIONS[shape.precision]
         self.blocks = nn.ModuleList(Block(shape, divisor) for _ in range(shape.blocks))
         self.norm = nn.LayerNorm(shape.width, eps=EPS)
 
@@ -101,13 +103,14 @@ class Block(nn.Module):
         bias = RelativeBias(self.position_HP, self.time_HC, layout.query_time_F, layout.key_time_F)
         x_FM = hstu_block(
             x_FM,
-            self._weights(),
+            self.weights(),
             layout.offsets_B1,
             longest=layout.longest,
             heads=self.shape.heads,
             query_width=self.shape.query_width,
             value_width=self.shape.value_width,
             bias=bias,
+            targets_B=layout.targets_B,
             window=self.shape.window,
             divisor=float(self.divisor),
             eps=EPS,
@@ -121,7 +124,8 @@ class Block(nn.Module):
         more_FM, balance = self.experts(x_FM, summed)
         return x_FM + more_FM, balance
 
-    def _weights(self) -> BlockWeights:
+    def weights(self) -> BlockWeights:
+        """Those of the operator, as they are just now."""
         return BlockWeights(*(getattr(self, name) for name in BlockWeights._fields))
 
 

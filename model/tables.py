@@ -4,7 +4,7 @@ Legend: E contents of a batch, S contents to compare with, N ids, U unique ids, 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -83,6 +83,23 @@ class Lookup:
         return pooled_rows(fetched.vectors_UM, fetched.inverse_N)
 
 
+@dataclass(frozen=True)
+class Vectors:
+    """What the tables say of a batch that is not learned from."""
+
+    own_EM: Tensor
+    of_category: Mapping[str, Tensor]
+    of_feature: Mapping[str, Tensor]
+
+    def category_EM(self, name: str) -> Tensor:
+        """As of a `Lookup`."""
+        return self.of_category[name]
+
+    def feature_NM(self, name: str) -> Tensor:
+        """As of a `Lookup`."""
+        return self.of_feature[name]
+
+
 class Tables:
     """A table for contents, one for each category and each feature; and the catalogue, which has
     the contents that can be recommended."""
@@ -154,6 +171,27 @@ class Tables:
             of_feature,
         )
 
+    def read(self, batch: SequenceBatch) -> Vectors:
+        """The vectors for a batch, to ask with and not to learn from; one process only."""
+        contents = self.read_contents(batch.id_T[batch.type_T == CONTENT], batch.categories)
+        of_feature = {
+            name: table.read(self._entries(batch, name)) for name, table in self.features.items()
+        }
+        return replace(contents, of_feature=of_feature)
+
+    def read_contents(self, id_E: Tensor, categories: Mapping[str, Category]) -> Vectors:
+        """The same of contents alone."""
+        means = {
+            name: _means(table.read(categories[name].ids_N), categories[name])
+            for name, table in self.categories.items()
+        }
+        return Vectors(self.content.read(id_E), means, {})
+
+    @property
+    def changes(self) -> int:
+        """How often any table may have been changed."""
+        return sum(table.changes for _, table in self.all())
+
     def learn(self, batch: SequenceBatch, lookup: Lookup, rate: float) -> None:
         """A step of all rows that were fetched; then new contents join the catalogue, and ids that
         are too old or too many go. All processes call this together."""
@@ -217,3 +255,9 @@ class _BeginWithCategories:
 def pooled(fetched: Fetched, category: Category) -> Tensor:
     """The mean of the vectors of each content's ids, zero where it has none: [E, M]."""
     return pooled_rows(fetched.vectors_UM, fetched.inverse_N, category.offsets_E1)
+
+
+def _means(vectors_NM: Tensor, category: Category) -> Tensor:
+    """The same of vectors that stand one after the other."""
+    place_N = torch.arange(len(vectors_NM), device=vectors_NM.device)
+    return pooled_rows(vectors_NM, place_N, category.offsets_E1)

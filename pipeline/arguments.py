@@ -1,4 +1,4 @@
-"""The arguments and options of `phia run` and `phia train`, with what their help says."""
+"""The arguments and options of `phia run`, `phia train` and `phia score`, with their help."""
 
 from pathlib import Path
 from typing import Annotated
@@ -45,3 +45,20 @@ SkipLost = Annotated[
     bool, Option("--skip-lost", help="Go on where retention deleted what was not read yet.")
 ]
 TrainMetricsFile = Annotated[Path | None, Option(help="Keep the figures there as Prometheus text.")]
+
+Histories = Annotated[str, Option("--input", help="A folder that phia run wrote.")]
+Trained = Annotated[
+    Path, Option(help="The folder of checkpoints of phia train; the newest is taken.")
+]
+Candidates = Annotated[
+    Path, Option(help="JSON lines or Parquet: user_id, time, candidates, category_NAME.")
+]
+Scores = Annotated[
+    Path | None, Option("--output", help="A file, .jsonl or .parquet; default: standard output.")
+]
+ReplaceFile = Annotated[bool, Option("--replace", help="Replace the file, if it is there.")]
+Microbatch = Annotated[int, Option(min=1, help="Candidates that go through the model at a time.")]
+CacheMegabytes = Annotated[
+    int, Option("--cache-mb", min=1, help="Memory for keys and values of histories, MiB.")
+]
+BFloat16 = Annotated[bool, Option("--bfloat16", help="Faster on a GPU, to three digits or so.")]

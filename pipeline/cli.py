@@ -128,6 +128,31 @@ def train(
 
 
 @app.command()
+def score(
+    spec: arguments.SpecFile,
+    input: arguments.Histories,
+    checkpoint: arguments.Trained,
+    candidates: arguments.Candidates,
+    output: arguments.Scores = None,
+    replace: arguments.ReplaceFile = False,
+    device: arguments.Device = None,
+    microbatch: arguments.Microbatch = 4_096,
+    cache_mb: arguments.CacheMegabytes = 1_024,
+    bfloat16: arguments.BFloat16 = False,
+) -> None:
+    """Score candidates for users: which actions they would take, by a model of phia train."""
+    from model.scoring.scorer import Serving
+    from pipeline.device import device_of
+    from pipeline.score.command import Scoring, summary
+    from pipeline.score.command import score as run_scoring
+
+    serving = Serving(microbatch=microbatch, cache_bytes=cache_mb << 20, bfloat16=bfloat16)
+    on = device_of(device)
+    what = Scoring(load_spec(spec), checkpoint, input, candidates, on, output, replace, serving)
+    errors.print(summary(run_scoring(what, sys.stdout.buffer)))
+
+
+@app.command()
 def check(
     spec: arguments.SpecFile,
     schema: Annotated[

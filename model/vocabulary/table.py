@@ -91,6 +91,8 @@ class EmbeddingTable:
     ) -> None:
         self.name, self.width = name, width
         self._exchange, self._evictions = exchange, 0
+        self.changes = 0
+        """How often it was changed, or may have been; what was read before may be outdated."""
         key = key_of(seed, *name.encode())
         self._shard = Shard(width, settings, optimizer, exchange, key, device)
         self._unknown_owner = int(owner_of(torch.tensor(UNKNOWN), exchange.world))
@@ -121,6 +123,7 @@ class EmbeddingTable:
         draws. All processes give the same but for the ids and the number of unsighted ones.
         """
         sightings = len(id_N) - unsighted if sighted else 0
+        self.changes += sightings > 0
         id_N = torch.cat([self._stored(id_N), id_N.new_full((1,), UNKNOWN)])
         asked = Asked.of(id_N, sightings, self._exchange)
         given = self._answer(asked, now_ms)
@@ -128,6 +131,15 @@ class EmbeddingTable:
         if initial is not None:
             self._begin_new_rows(asked.inverse_N[:sightings], given, told, initial)
         return self._fetched(asked, given, told)
+
+    def read(self, id_N: Tensor) -> Tensor:
+        """The vector of each id, with little effort: [N, M]. No sightings, nothing to train, and
+        one process only. Raises ValueError where there are several."""
+        if self._exchange.world > 1:
+            raise ValueError(f"table {self.name} is shared by {self._exchange.world} processes")
+        asked = torch.cat([self._stored(id_N), id_N.new_full((1,), UNKNOWN)])
+        row_n = self._shard.ids.find(asked)
+        return self._shard.rows.vectors(torch.where(row_n != ABSENT, row_n, row_n[-1])[:-1])
 
     def _stored(self, id_N: Tensor) -> Tensor:
         """What stands in the table for these ids."""
@@ -154,9 +166,10 @@ class EmbeddingTable:
         row_parts = given.new_rows()
         received = self._exchange.to_owners(sums, [len(row_n) for row_n in row_parts])
         row_V, total_VM = _added(row_parts, received)
-        mean_VM = (total_VM[:, :-1] / total_VM[:, -1:]).float()
+        vector_RM = self._shard.rows.vector_RM
+        mean_VM = (total_VM[:, :-1] / total_VM[:, -1:]).to(vector_RM.dtype)
         says_V = (mean_VM != 0).any(1)
-        self._shard.rows.vector_RM[row_V[says_V]] = mean_VM[says_V]
+        vector_RM[row_V[says_V]] = mean_VM[says_V]
 
     def _initial_sums(self, unique_n: Tensor, told: _Found, initial: Initial) -> Sequence[Tensor]:
         """By owner: of each new id the sum of what `initial` says at its places, and how many
@@ -225,6 +238,7 @@ class EmbeddingTable:
             grad_UM.split_with_sizes(fetched.lengths), [len(row_n) for row_n in row_parts]
         )
         row_V, total_VM = _added(row_parts, grad_parts)
+        self.changes += 1
         self._shard.rows.train(row_V, total_VM.float(), lr)
 
     def own(self, id_n: Tensor) -> tuple[Tensor, Tensor]:
@@ -237,6 +251,7 @@ class EmbeddingTable:
         steps, with the same time in all processes. Returns those that this process held."""
         id_n = self._shard.evict(now_ms)
         self._evictions += 1
+        self.changes += 1
         return id_n
 
     def state(self) -> dict[str, Tensor]:
@@ -251,6 +266,7 @@ class EmbeddingTable:
         """
         self._shard.load(states)
         self._evictions += 1
+        self.changes += 1
 
 
 def _added(row_parts: Sequence[Tensor], part_nM: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -28,6 +28,7 @@ from model.sampling.stochastic_length import StochasticLength
 from model.saving import Saved, check
 from model.trainer import Trainer
 from model.training import Run, Stop
+from pipeline.device import device_of
 from pipeline.java.locks import take_lock
 from pipeline.train.options import Training, batches_of
 from schemas.failures import UsageError
@@ -55,7 +56,7 @@ def train_as(what: Training, exchange: Exchange, console: Console) -> int:
         mine = range(exchange.rank, lanes, exchange.world)
         choosing = {lane: choosing_of(what.spec, what.config, lanes) for lane in mine}
         saved = Saved(checkpoints, lanes, choosing)
-        trainer = Trainer(what.spec, what.config, exchange, _device(what, exchange))
+        trainer = Trainer(what.spec, what.config, exchange, device_of(what.device, exchange.rank))
         if found is not None:
             check(found, what.spec, what.config)
             saved.load(found, trainer)
@@ -103,18 +104,6 @@ def choosing_of(spec: Spec, config: TrainConfig, lanes: int) -> Choosing:
         alpha, choice = config.length.alpha, config.length.choice
         length = StochasticLength.of(spec, longest, alpha, choice, seed)
     return Choosing(sampler, length, None if steered is None else Steering(steered / lanes))
-
-
-def _device(what: Training, exchange: Exchange) -> str:
-    """The device asked for, or a GPU where there is one; each process has a GPU of its own."""
-    asked = what.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if asked not in ("cpu", "cuda"):
-        raise UsageError(f"--device={asked}: must be cpu or cuda")
-    if asked == "cpu":
-        return asked
-    if not torch.cuda.is_available():
-        raise UsageError("--device=cuda: torch finds no GPU on this machine")
-    return f"cuda:{exchange.rank % torch.cuda.device_count()}"
 
 
 def _sinks(what: Training, step: int, console: Console) -> list[Sink]:

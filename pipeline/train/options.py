@@ -52,7 +52,7 @@ def input_of(
         return Input(_connection(read, security), until == "latest", skip_lost)
     if until is not None or skip_lost:
         raise UsageError("--until and --skip-lost are for Kafka; a folder is read as it is")
-    return Input(_folder(read))
+    return Input(folder_of(read, ", or kafka://HOST:PORT/TOPIC"))
 
 
 def batches_of(read: Input, spec: Spec, config: TrainConfig, lanes: int) -> Batches:
@@ -72,13 +72,14 @@ def batches_of(read: Input, spec: Spec, config: TrainConfig, lanes: int) -> Batc
     return batches
 
 
-def _folder(read: str) -> Path:
-    """The folder of a run, of which `sequences/` may be named as well."""
+def folder_of(read: str, or_else: str = "") -> Path:
+    """The folder of a run, of which `sequences/` may be named as well. Raises UsageError, which
+    says what else it might be."""
     folder = Path(read).resolve()
     for each in (folder, folder.parent):
         if (each / SEQUENCES).is_dir() and folder in (each, each / SEQUENCES):
             return each
-    wanted = f"a folder of phia run, with {SEQUENCES}/ in it, or kafka://HOST:PORT/TOPIC"
+    wanted = f"a folder of phia run, with {SEQUENCES}/ in it{or_else}"
     raise UsageError(f"--input={read}: must be {wanted}")
 
 

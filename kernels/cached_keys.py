@@ -1,0 +1,64 @@
+"""Keys and values that are kept in pages, and who asks them.
+
+In pages, as of Kwon et al., "Efficient Memory Management for Large Language Model Serving with
+PagedAttention", SOSP 2023, histories grow and go without a copy of others.
+
+Q queries · R rows of all pages · B histories · X most pages of a history · N blocks of queries · H
+heads · D width of a query or key head · V width of a value head · P relative positions · C time
+buckets.
+"""
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+from torch import Tensor
+
+QUERIES = 64
+"""Most queries of a block that Triton takes."""
+
+
+@dataclass(frozen=True)
+class CachedKeys:
+    """Keys, values and times (ms, int64) of B histories.
+
+    Position j of history b is at row page_BX[b, j // page] · page + j % page; there are
+    `length_B[b]` of them. Pages and lengths are int32.
+    """
+
+    k_RHD: Tensor
+    v_RHV: Tensor
+    time_R: Tensor
+    page_BX: Tensor
+    length_B: Tensor
+    page: int
+
+
+@dataclass(frozen=True)
+class Queries:
+    """What asks: positions and times (ms), both int64, and blocks of queries of one history.
+
+    A block of `block_N3` (int32) is its first query, how many there are, and their history. Triton
+    takes at most QUERIES of one block; one of none is passed over.
+    """
+
+    block_N3: Tensor
+    position_Q: Tensor
+    time_Q: Tensor
+
+    @staticmethod
+    def blocks(counts: list[int], most: int | None) -> list[tuple[int, int, int]]:
+        """Blocks of at most so many, where history b has so many queries, one after the other."""
+        starts = accumulate(counts, initial=0)
+        return [
+            (start + first, min(count - first, most or count), history)
+            for history, (start, count) in enumerate(zip(starts, counts, strict=False))
+            for first in range(0, count, most or max(count, 1))
+        ]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The bias by distance and by time, as in `RelativeBias`."""
+
+    position_HP: Tensor
+    time_HC: Tensor
