@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -15,10 +17,12 @@ from pipeline.files.source import ReadFiles, files_of
 from pipeline.kafka.source import ReadKafka, Reads
 from pipeline.metrics import check_metrics, counters, metrics_kept, serve_metrics
 from pipeline.options import Run
-from pipeline.sinks.folder import check_output, write_empty
+from pipeline.sinks.folder import HIDDEN, check_output, write_empty, write_spec
 from pipeline.sinks.write import WriteSequences
 from schemas.failures import Failure, UsageError
+from schemas.load import SPEC_FILE
 from schemas.outputs import output_schemas
+from schemas.spec import Spec
 from transforms.sequences import Sequences
 
 Say = Callable[[str], None]
@@ -52,6 +56,8 @@ def run(what: Run, warn: Say) -> dict[str, int]:
         raise RunFailed(_lost(what, error)) from error
     if state != PipelineState.DONE:
         raise RunFailed(f"the pipeline ended as {state}")
+    if what.folder_out is not None and what.bounded:
+        _keep_spec(what.folder_out, what.spec)
     return counters(result)
 
 
@@ -105,6 +111,7 @@ def _check(what: Run, warn: Say) -> None:
         check_output(what.folder_out, schemas, what.replace or not what.bounded)
         if not what.bounded:
             write_empty(what.folder_out, schemas)
+            _keep_spec(what.folder_out, what.spec)
     if what.topic_out is not None:
         partitions_of(what.topic_out, str(what.topic_out.topic), "Write")
     if _readers(what) < what.readers:
@@ -118,6 +125,15 @@ def _check(what: Run, warn: Say) -> None:
             check_may_commit(what.kafka_in, what.group)
     if what.folder_in is not None:
         _check_files(what, warn)
+
+
+def _keep_spec(folder: Path, spec: Spec) -> None:
+    try:
+        write_spec(folder, spec)
+        with suppress(OSError):  # a stream may be writing there
+            (folder / HIDDEN).rmdir()
+    except OSError as error:
+        raise RunFailed(f"cannot write {folder / SPEC_FILE}: {error.strerror}") from error
 
 
 def _check_files(what: Run, warn: Say) -> None:

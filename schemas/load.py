@@ -14,6 +14,9 @@ from schemas.problems import Place, Problem, Problems, SpecError
 from schemas.spec import Spec
 from schemas.yaml_text import MOST_BYTES, Document, read_yaml
 
+SPEC_FILE = "spec.yaml"
+"""The file in the folder of a run that holds its spec."""
+
 _TEXTS = {
     "dict_type": "must be a mapping, as in {{key: value}}",
     "model_type": "must be a mapping, as in {{key: value}}",
@@ -52,6 +55,11 @@ def load_spec(path: str | Path) -> Spec:
 def parse_spec(text: str, name: str = "spec.yaml") -> Spec:
     """The spec in a YAML text; `name` stands in errors for the file. Raises SpecError."""
     return parse_document(text, name, Spec, "spec", "version: 1")
+
+
+def spec_text(spec: Spec) -> str:
+    """A spec as a document that reads as the same spec again: JSON, which is YAML too."""
+    return spec.model_dump_json(by_alias=True, exclude_unset=True, indent=2) + "\n"
 
 
 def load_document(path: str | Path, kind: type[Documented], called: str, begins: str) -> Documented:

@@ -9,12 +9,13 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PlainSerializer,
     StrictInt,
     WithJsonSchema,
     model_validator,
 )
 
-from schemas.durations import PATTERN, parse_duration
+from schemas.durations import PATTERN, parse_duration, written
 from schemas.ids import text_of
 from schemas.paths import split_path
 from schemas.problems import Problem, raise_any, suggest
@@ -121,6 +122,9 @@ Text = Annotated[str, BeforeValidator(text), WithJsonSchema(_SCALAR_SCHEMA)]
 Name = Annotated[str, BeforeValidator(name), WithJsonSchema(_SCALAR_SCHEMA)]
 FieldPath = Annotated[str, BeforeValidator(path), WithJsonSchema(_SCALAR_SCHEMA)]
 Duration = Annotated[
-    int, BeforeValidator(parse_duration), WithJsonSchema({"type": "string", "pattern": PATTERN})
+    int,
+    BeforeValidator(parse_duration),
+    PlainSerializer(written, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": PATTERN}),
 ]
 Count = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]

@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.failures import UsageError
+from schemas.load import SPEC_FILE, spec_text
+from schemas.spec import Spec
 
 HIDDEN = ".phia-writing"
 COMPRESSION = "zstd"
@@ -63,6 +65,15 @@ def write_empty(folder: Path, schemas: dict[str, pa.Schema]) -> None:
             hidden.parent.mkdir(parents=True, exist_ok=True)
             pq.write_table(schema.empty_table(), hidden, compression=COMPRESSION)
             os.replace(hidden, place / "part-empty.parquet")
+
+
+def write_spec(folder: Path, spec: Spec) -> None:
+    """Puts the spec beside what it made, whole or not at all: without it nobody can say what the
+    ids of actions and features mean."""
+    hidden = folder / HIDDEN / SPEC_FILE
+    hidden.parent.mkdir(parents=True, exist_ok=True)
+    hidden.write_text(spec_text(spec), encoding="utf-8")
+    os.replace(hidden, folder / SPEC_FILE)
 
 
 def publish(folder: Path, files: Iterable[str], schemas: dict[str, pa.Schema]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from pipeline.run import RunFailed
 from pipeline.sinks import folder, parquet
 from pipeline.sinks.folder import HIDDEN, OutputError, check_output, publish
+from schemas.load import SPEC_FILE, load_spec
 from schemas.outputs import LATE, output_schemas
 from tests.machine import Raw, spec_of
 from tests.oracles import shop
@@ -27,7 +28,7 @@ def ran(tmp_path: Path) -> Ran:
 
 
 def test_every_output_has_files_of_its_schema_and_nothing_is_hidden(ran: Ran) -> None:
-    assert sorted(path.name for path in ran.folder.iterdir()) == sorted(SCHEMAS)
+    assert sorted(path.name for path in ran.folder.iterdir()) == sorted([*SCHEMAS, SPEC_FILE])
     for name, schema in SCHEMAS.items():
         assert files_of(ran.folder, name)
         for file in files_of(ran.folder, name):
@@ -39,6 +40,10 @@ def test_every_output_has_files_of_its_schema_and_nothing_is_hidden(ran: Ran) ->
                 for g in range(groups.num_row_groups)
                 for c in range(groups.num_columns)
             } <= {"ZSTD"}
+
+
+def test_the_spec_is_kept_beside_what_it_made(ran: Ran) -> None:
+    assert load_spec(ran.folder / SPEC_FILE) == spec_of(SPEC)
 
 
 def test_polars_and_duckdb_style_globs_see_only_rows_of_the_output(ran: Ran) -> None:

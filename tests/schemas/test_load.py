@@ -1,6 +1,7 @@
 """Every error of a spec: one line with place, value, what would be right, file and line."""
 
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -8,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from schemas.load import json_schema, load_spec, parse_spec
+from schemas.fingerprint import fingerprint
+from schemas.load import json_schema, load_spec, parse_spec, spec_text
 from schemas.problems import SpecError
 from schemas.yaml_text import MOST_BYTES
+from tests.machine import spec_of
 from tests.schemas.shop import LEAST, SHOP, varied
+from tests.strategies.specs import specs
 
 
 def wrong_specs() -> list[tuple[str, str, list[str]]]:
@@ -162,3 +166,11 @@ def test_json_schema_accepts_what_is_right(text: str) -> None:
 )
 def test_json_schema_refuses_what_is_wrong(old: str, new: str) -> None:
     assert len(schema_errors(varied(old, new))) == 1
+
+
+@given(specs())
+def test_a_spec_written_as_text_reads_as_the_same(written: dict[str, Any]) -> None:
+    spec = spec_of(written)
+    again = parse_spec(spec_text(spec))
+    assert again == spec
+    assert fingerprint(again) == fingerprint(spec)
