@@ -18,7 +18,7 @@ ifeq ($(PYTHON),)
 	@echo "phia needs Python 3.11 or newer as python3.11 or python3; found neither" >&2; exit 2
 endif
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --editable '.[pipeline,broker,trainer,test]'
+	$(PIP) install --quiet --editable '.[pipeline,broker,report,trainer,test]'
 	touch $@
 
 demo: setup

