@@ -12,6 +12,7 @@ from pipeline.demo.accounts import print_accounts
 from pipeline.demo.pick import print_sequences
 from pipeline.demo.steps import Demo, claim, fill_topics, make_sequences, read_back
 from pipeline.demo.training import print_recommendations, train_on_topic
+from pipeline.report.page import write_page
 from schemas.failures import UsageError
 from schemas.load import load_spec
 
@@ -19,6 +20,9 @@ SPEC = Path(__file__).parents[2] / "examples" / "shop" / "spec.yaml"
 
 WIDTH = 100
 """Columns at least, where there is no terminal that has a width of its own."""
+
+PAGE = "report.html"
+"""The page on the run, in the demo's folder."""
 
 Step = Callable[[Demo], str]
 Display = Callable[[Demo], None]
@@ -37,6 +41,7 @@ def _print_places(demo: Demo) -> None:
     demo.console.print(f"\nEverything is in {out}/: sequences/, rejected/, late/, dictionary/,")
     demo.console.print("statistics/, tombstones/ as Parquet; simulated.json, what was sent;")
     demo.console.print("model/, the trained model and its figures.")
+    demo.console.print(f"A page of it all, for a browser: {out / PAGE}")
     demo.console.print(f"The topics are kept: phia broker --folder {out / 'broker'}")
 
 
@@ -68,6 +73,7 @@ def show(out: Path, events: int, console: Console) -> None:
         for name, step in STEPS:
             with _timed(name, console) as tell:
                 tell(step(demo))
+    write_page(out, out / PAGE)
     for display in DISPLAYS:
         display(demo)
     console.print(f"Done in {time.monotonic() - began:.0f} s.")

@@ -72,7 +72,7 @@ def _texts(folder: Folder, rows: pl.DataFrame) -> dict[tuple[str, int], str]:
     ids = [rows["token_id"].explode().abs()]
     ids += [rows[name].explode().explode() for name in rows.columns if name.startswith("category_")]
     known = pl.concat([each.cast(pl.Int64).alias("id") for each in ids]).drop_nulls().unique()
-    return texts_of(folder.scan("dictionary").filter(pl.col("id").is_in(known)).collect())
+    return texts_of(folder.scan("dictionary").filter(pl.col("id").is_in(known.implode())).collect())
 
 
 def _told(rows: pl.DataFrame, names: Names) -> Person:

@@ -127,6 +127,8 @@ def test_the_numbers_are_printed_and_nothing_is_said_beside_them(shown: Shown) -
     for title in ("A first session", "A later session", "A long history"):
         assert title in shown.text
     assert "the same as in Parquet" in shown.text
+    assert str(shown.out / "report.html") in shown.text
+    assert f"{left_out(shown)['copies of a record']:,}" in (shown.out / "report.html").read_text()
     assert "\x1b" not in shown.text
     assert "arning" not in shown.text
 
