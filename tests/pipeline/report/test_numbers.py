@@ -18,7 +18,7 @@ from pipeline.report.tables import Table, written
 from schemas.load import SPEC_FILE, spec_text
 from schemas.outputs import STATISTICS, output_schemas
 from tests.machine import Machine, decode, observations, spec_of
-from tests.oracles import oracle
+from tests.oracles import oracle, shop
 from tests.oracles.compression import Group, groups_of
 from tests.oracles.counting import Counted, counted, size_key
 from tests.oracles.history import sessions_of
@@ -210,3 +210,13 @@ def test_a_folder_without_counts_is_told_apart(tmp_path: Path) -> None:
 
 
 _LEAST = {"version": 1, "name": "least", "sources": {"e": {"user": "u", "time": "t"}}}
+
+
+def test_longer_gaps_join_sessions_by_reckoning() -> None:
+    """Pauses of 2 s and 20 s, and G = 1 s."""
+    records = [shop.at(time, i=time, a="VIEW") for time in (0, 500, 2_500, 22_500)]
+    written = shop.spec_of()
+    del written["sources"]["e"]["end"]
+    told = report((written, {"e": records, "x": []}))
+    found = {gap: count for gap, count, _ in table(told, "Sessions with another gap").rows}
+    assert {g: found[g] for g in (1, 2, 5, 10, 15, 20)} == {1: 3, 2: 2, 5: 2, 10: 2, 15: 2, 20: 1}
