@@ -48,7 +48,7 @@ class Decoding:
         batch, plan = of
         self._count(batch, plan)
         counts = [*of_decoded(batch, plan), *also]
-        marks = marks_of(plan.name, batch.origin)
+        marks = marks_of(plan.name, batch.origin, batch.damaged)
         parts = (
             (OBSERVATIONS, batch.rows),
             ("rejected", batch.rejected),

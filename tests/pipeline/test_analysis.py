@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from random import Random
 
 import polars as pl
@@ -16,6 +17,7 @@ from schemas.spec import Spec
 from tests.machine import Machine, decode, observations, spec_of
 from tests.oracles import shop
 from tests.outcome import Row
+from tests.pipeline.running import lines_in, run_in
 from tests.strategies import Case, cases
 from transforms.core.sketches import sketches_by
 from transforms.core.statistics import DAY, Counts, Mark
@@ -143,3 +145,16 @@ def test_it_needs_neither_beam_nor_kafka() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_nothing_is_void_in_the_folder_of_a_bounded_run(tmp_path: Path) -> None:
+    """Lines that are too large are given before the lines around them."""
+    large = b'{"u": "%s"}' % (b"u" * 2000)
+    raws = [large if number % 7 == 3 else shop.at(number, i=number) for number in range(40)]
+    read = lines_in(tmp_path / "in", {"e": raws, "x": []})
+    written = shop.spec_of(limits={"record_bytes": 1000})
+    run_in(written, read, tmp_path / "out")
+    every = pl.scan_parquet(tmp_path / "out/statistics/*.parquet")
+    assert counted(every).collect().height == every.collect().height
+    rejected = every.filter(pl.col("measure") == "rejected").select("value").sum().collect()
+    assert rejected.item() == 6

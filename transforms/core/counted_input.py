@@ -18,9 +18,10 @@ from transforms.core.decode.plan import Plan
 from transforms.core.statistics import Counts, Mark, by_bucket, by_hour, unplaced
 
 
-def marks_of(source: str, origin: Origin) -> list[Mark]:
+def marks_of(source: str, origin: Origin, damaged: bool = False) -> list[Mark]:
     """The marks of a batch: one for each partition, ascending, at its first offset; or one for the
-    file, at the first line."""
+    file, at the first line. What is `damaged` in a file is given before the lines around it, and
+    goes forward by itself."""
     if origin.partition is not None and origin.offset is not None:
         partitions, part = np.unique(origin.partition, return_inverse=True)
         first = np.full(len(partitions), NEVER)
@@ -28,7 +29,8 @@ def marks_of(source: str, origin: Origin) -> list[Mark]:
         places = zip(partitions.tolist(), first.tolist(), strict=True)
         return [Mark(f"{source}/{partition}", offset) for partition, offset in places]
     if origin.line is not None and len(origin.line):
-        return [Mark(f"{source}/{origin.file}", int(origin.line.min()))]
+        name = f"{source}/{origin.file}" + " (damaged)" * damaged
+        return [Mark(name, int(origin.line.min()))]
     return []
 
 

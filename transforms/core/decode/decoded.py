@@ -30,7 +30,7 @@ class Decoded:
     `rows` are of `arrival_schema`, without `raw`; `place` [rows] is where each stands in the
     batch, `time` [rows] its event time; `size` [batch] has the bytes of each record. `rejected`
     are rows of REJECTED, with their places. `dropped` has the places of values of numerical fields
-    by path.
+    by path. `damaged` if it was no batch of records.
     """
 
     rows: pa.Table
@@ -44,6 +44,7 @@ class Decoded:
     filtered: int = 0
     dropped: dict[str, Ints] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
+    damaged: bool = False
 
 
 def decoded(fetched: Fetched, plan: Plan) -> Decoded:
@@ -57,7 +58,9 @@ def decoded(fetched: Fetched, plan: Plan) -> Decoded:
         work.columns(fetched)
     else:
         work.texts(fetched)
-    return work.done(fetched.origin)
+    done = work.done(fetched.origin)
+    done.damaged = isinstance(fetched, Damaged)
+    return done
 
 
 @dataclass
