@@ -48,6 +48,11 @@ PAUSE = Duration(micros=1_100_000)
 """Between two calls where all was read: Flink tells the next stages of a watermark between two
 calls alone, and then only where the second is not due yet; it cuts this off to whole seconds."""
 
+BEATS_MS, BEAT_MS = 2_000, 1_000
+"""A reader reports so much less than its watermark, and a beat more each time that it hands back,
+up to the watermark. Flink does not fire a timer that was set when its watermark was there already,
+as that of a batch may be; it does so when the watermark moves once more."""
+
 DISCOVER_S = 30.0
 
 
@@ -172,9 +177,10 @@ class _Read(beam.DoFn, RestrictionProvider):  # type: ignore[misc]
             tell_batch(len(gathered), reader.took_bytes, watch.us)
             tell_reader(number, reader.behind, watermark.job)
             yield from (self._stamped(batch, reported, after) for batch in batches)
+            is_over = self._is_over(time.monotonic() - begun, reader.filled)
             if after is not None:
-                estimator.set_watermark(after)
-            if self._is_over(time.monotonic() - begun, reader.filled):
+                estimator.set_watermark(_after_a_beat(watermark, after) if is_over else after)
+            if is_over:
                 tracker.defer_remainder(Duration(0) if reader.filled else PAUSE)
                 return
 
@@ -299,8 +305,15 @@ def _wait(watermark: Watermark, silence: int) -> None:
 
 
 def _to_report(watermark: Watermark, reported: Timestamp | None) -> Timestamp | None:
-    """What to report after a batch: the job's watermark, and never less than before."""
+    """What to report after a batch: a little less than the job's watermark, and never less than
+    before."""
     if watermark.job <= BEFORE_ALL:
         return reported
-    now = Timestamp(micros=watermark.job * 1000)
+    now = Timestamp(micros=(watermark.job - BEATS_MS) * 1000)
     return now if reported is None else max(now, reported)
+
+
+def _after_a_beat(watermark: Watermark, reported: Timestamp) -> Timestamp:
+    """A beat more than what was reported, up to the job's watermark."""
+    beat = reported + Duration(micros=BEAT_MS * 1000)
+    return max(reported, min(beat, Timestamp(micros=watermark.job * 1000)))
