@@ -23,7 +23,7 @@ from benchmarks.measure import machine, measured, module, phia, table
 from benchmarks.sequences import Arrived, Topic
 
 TOPIC = "sequences"
-SILENT_S = 15.0
+SILENT_S = 30.0
 START_S, WARM_S, LIMIT_S = 180.0, 45.0, 900.0
 
 

@@ -146,7 +146,8 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
             waiting.add(marked(whole(fired.waiting), self._layout))
         if fired.next_due != NEVER:
             _set(timer, self._firing.after(at, fired.next_due))
-        self._pace.fired(number, time.monotonic() - begun)
+        cut_rows = rows.num_rows - fired.waiting.num_rows
+        self._pace.fired(number, cut_rows, time.monotonic() - begun)
 
     def _held(self, held: Any) -> Held:
         """What is held; of a job before this one, too. Raises StateRefused."""

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from apache_beam.coders import registry
 
+from schemas.codec import encode_batch
 from schemas.observations import observation_schema
 from schemas.sequences import sequence_schema
 from tests.machine import spec_of
@@ -28,6 +29,14 @@ def test_a_slice_is_written_without_the_rest() -> None:
     coder = RecordBatchCoder()
     assert coder.decode(coder.encode(numbers.slice(5, 2))).to_pydict() == {"n": [5, 6]}
     assert len(coder.encode(numbers.slice(5, 2))) < 1_000
+
+
+def test_columns_are_compressed_and_need_not_be() -> None:
+    texts = pa.RecordBatch.from_pydict({"t": [f"content {n}" for n in range(1_000)]})
+    coder = RecordBatchCoder()
+    assert len(coder.encode(texts)) < texts.nbytes * 2 / 3
+    for encoded in (coder.encode(texts), encode_batch(texts), encode_batch(texts, "zstd")):
+        assert coder.decode(encoded).equals(texts)
 
 
 def test_beam_takes_this_coder_for_batches() -> None:

@@ -66,10 +66,10 @@ def test_a_shard_that_has_just_fired_waits_for_a_while() -> None:
     stage.come_due(T + 500)
     assert len(stage.cuts.sets) == 1  # the shard will fire for both
     stage.cut_now()
-    stage.cut._pace.fired(0, 1.0)
+    stage.cut._pace.fired(0, 0, 1.0)
     now = time.time() * 1000
     stage.come_due(T + 1000)
-    assert 500 < stage.cuts.sets[1] - now < 4500  # a mean of the two, and three times that
+    assert 500 < stage.cuts.sets[1] - now < 4500  # four times a mean with the firing before
 
 
 def test_what_is_not_complete_waits_on_and_the_timer_with_it() -> None:

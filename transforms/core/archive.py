@@ -18,7 +18,7 @@ from transforms.core.arrays import Ints, ints
 from transforms.core.contents import in_order, newest, of_slots, packed, unpacked
 
 CELLS = 8
-RECENT_BYTES = 4 << 20
+RECENT_BYTES = 1 << 20
 
 
 class Bag(Protocol):
@@ -114,5 +114,5 @@ class Archive:
 
 
 def _kept_bytes(chunk: pa.RecordBatch) -> int:
-    """The bytes of a chunk as it is kept: of a small one the schema is most."""
+    """The bytes of a chunk before it is compressed: of a small one the schema is most."""
     return int(chunk.schema.serialize().size + pa.ipc.get_record_batch_size(chunk))
