@@ -84,7 +84,7 @@ class CutSessions(beam.DoFn):  # type: ignore[misc]
         if batch.num_rows:
             waiting.add(marked(batch.select(self._columns), self._layout))
             dues = may_complete(pa.Table.from_batches([batch]), self._spec)
-            for at in self._firing.at(dues, reached_by([batch])).tolist():
+            for at in self._firing.at(dues, reached_by(batch)).tolist():
                 _set(timer, at)
 
     @on_timer(TIMER)  # type: ignore[untyped-decorator]

@@ -4,8 +4,6 @@ A stage's own watermark is not told to it. A shard that reads up on the past fir
 once, where it knows how far the watermark is.
 """
 
-from collections.abc import Iterable
-
 import pyarrow as pa
 
 from transforms.core.late import BEFORE_ALL
@@ -21,7 +19,7 @@ def reached(batch: pa.RecordBatch, watermark: int) -> pa.RecordBatch:
     return batch.replace_schema_metadata(metadata)
 
 
-def reached_by(batches: Iterable[pa.RecordBatch]) -> int:
-    """The latest watermark among batches, ms; BEFORE_ALL where none came with one."""
-    found = [(batch.schema.metadata or {}).get(_KEY) for batch in batches]
-    return max((int(each) for each in found if each is not None), default=BEFORE_ALL)
+def reached_by(batch: pa.RecordBatch) -> int:
+    """The watermark that a batch came with, ms; BEFORE_ALL where it came with none."""
+    found = (batch.schema.metadata or {}).get(_KEY)
+    return BEFORE_ALL if found is None else int(found)

@@ -10,14 +10,13 @@ from transforms.core.reached import reached, reached_by
 BATCH = pa.RecordBatch.from_pydict({"a": [1]}, metadata={"kept": "yes"})
 
 
-def test_the_latest_of_some_batches() -> None:
-    batches = [reached(BATCH, 5), BATCH, reached(BATCH, 7), reached(BATCH, -3)]
-    assert reached_by(batches) == 7
-    assert reached_by([BATCH]) == reached_by([]) == BEFORE_ALL
+def test_none_is_before_all() -> None:
+    assert reached_by(BATCH) == BEFORE_ALL
+    assert reached_by(reached(BATCH, -3)) == -3
     assert reached(BATCH, BEFORE_ALL) is BATCH
 
 
 def test_it_travels_with_the_batch() -> None:
     sent = RecordBatchCoder().decode(encode_batch(reached(BATCH, 5).select(["a"])))
-    assert reached_by([sent]) == 5
+    assert reached_by(sent) == 5
     assert sent.schema.metadata[b"kept"] == b"yes"
