@@ -42,7 +42,7 @@ def kept_bytes(run: Callable[[], Tensor], uncounted: set[int]) -> int:
     return sum(kept[at].untyped_storage().nbytes() for at in kept.keys() - uncounted)
 
 
-def a_layer(new_layer: Callable[[], tuple[Layer, list[Tensor]]], x_TM: Tensor) -> int:
+def a_layer(new_layer: Callable[[], tuple[Layer, list[Tensor]]], size: Size, x_TM: Tensor) -> int:
     """Bytes that one more layer keeps."""
 
     def of(layers: int) -> int:
@@ -50,9 +50,9 @@ def a_layer(new_layer: Callable[[], tuple[Layer, list[Tensor]]], x_TM: Tensor) -
         uncounted = {x.untyped_storage().data_ptr() for each in weights for x in each}
 
         def run() -> Tensor:
-            y_TM = x_TM
+            y_TM, plan = x_TM, size.plan()
             for layer in stack:
-                y_TM = layer(y_TM)
+                y_TM = layer(y_TM, plan)
             return y_TM
 
         return kept_bytes(run, uncounted)
@@ -93,7 +93,7 @@ def main() -> int:
         "HSTU, plain PyTorch": (partial(hstu, size, "reference"), ""),
         "Transformer, plain PyTorch": (partial(transformer, size), "33"),
     }
-    kept = {name: a_layer(new, x_TM.requires_grad_()) for name, (new, _) in rows.items()}
+    kept = {name: a_layer(new, size, x_TM.requires_grad_()) for name, (new, _) in rows.items()}
     print(f"{machine()}, torch {torch.__version__}, {device.type}")
     print(
         f"\nd = {size.width}, {HEADS} heads, {given.sequences} sequences of {given.length} tokens\n"

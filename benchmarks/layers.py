@@ -11,12 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import gelu, layer_norm, linear, scaled_dot_product_attention, silu
 
+from kernels.attention_mask import ALL_BEFORE
+from kernels.attention_plan import AttentionPlan
 from kernels.hstu_attention import hstu_attention
 from kernels.hstu_block import BlockWeights, RelativeBias, hstu_block
 
 EPS = 1e-5
 
-Layer = Callable[[Tensor], Tensor]
+Layer = Callable[[Tensor, AttentionPlan], Tensor]
+"""Given, beside its input, what all layers share of a batch."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,12 @@ class Size:
         """Where sequences begin; one tensor for all layers, as are the times."""
         return torch.tensor([0, *self.lengths]).cumsum(0).to(self.times_T.device)
 
+    def plan(self) -> AttentionPlan:
+        """A new one, as each batch has its own."""
+        return AttentionPlan(
+            self.offsets_B1, max(self.lengths), ALL_BEFORE, self.times_T, self.times_T
+        )
+
     def drawn(self, *shapes: tuple[int, ...]) -> list[Tensor]:
         """Weights that keep the size of what they are multiplied with, and learn."""
         device = self.times_T.device
@@ -60,7 +69,7 @@ def hstu(size: Size, call: str, *, biased: bool = True) -> tuple[Layer, list[Ten
     bias = RelativeBias(weights[8], weights[9], size.times_T, size.times_T) if biased else None
     if call == "plain":
         return partial(_plain_block, weights, bias, size), weights
-    layer = partial(
+    block = partial(
         hstu_block,
         weights=BlockWeights(*weights[:8]),
         offsets_B1=size.offsets_B1,
@@ -74,11 +83,15 @@ def hstu(size: Size, call: str, *, biased: bool = True) -> tuple[Layer, list[Ten
         dropout=size.dropout,
         implementation="triton" if call == "fast" else "reference",
     )
-    return layer, weights
+    return lambda x_TM, plan: block(x_TM, plan=plan), weights
 
 
 def _plain_block(
-    weights: list[Tensor], bias: RelativeBias | None, size: Size, x_TM: Tensor
+    weights: list[Tensor],
+    bias: RelativeBias | None,
+    size: Size,
+    x_TM: Tensor,
+    plan: AttentionPlan,
 ) -> Tensor:
     """The block as one would write it at first: PyTorch's operators, and one for attention."""
     norm, norm_bias, uvqk, uvqk_bias, gate, gate_bias, output, output_bias = (
@@ -91,6 +104,7 @@ def _plain_block(
         *(q, k, v, size.offsets_B1),
         longest=max(size.lengths),
         bias=bias,
+        plan=plan,
         implementation="triton",
     )
     gated_TM = layer_norm(sums_THV.flatten(1), x_TM.shape[1:], gate, gate_bias, EPS) * u_TM
@@ -103,7 +117,7 @@ def transformer(size: Size) -> tuple[Layer, list[Tensor]]:
     norms: list[tuple[int, ...]] = [(d,)] * 4
     weights = size.drawn(*norms, (3 * d, d), (d, d), (4 * d, d), (d, 4 * d))
 
-    def layer(x_TM: Tensor) -> Tensor:
+    def layer(x_TM: Tensor, _: AttentionPlan) -> Tensor:
         norm, norm_bias, late, late_bias, qkv, output, up, down = (
             w.to(x_TM.dtype) for w in weights
         )

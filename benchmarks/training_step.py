@@ -25,6 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from benchmarks.attention_speed import called_ms, times_of
 from benchmarks.layers import Layer, Size, hstu, transformer
 from benchmarks.measure import table
+from kernels.attention_plan import AttentionPlan
 from model.sampling.stochastic_length import StochasticLength
 
 WIDTH_OF_A_HEAD = 64
@@ -39,9 +40,9 @@ def on(backend: SDPBackend, size: Size) -> tuple[Layer, list[Tensor]]:
     """A Transformer's layer with PyTorch's attention by this backend."""
     layer, weights = transformer(size)
 
-    def with_backend(x_TM: Tensor) -> Tensor:
+    def with_backend(x_TM: Tensor, plan: AttentionPlan) -> Tensor:
         with sdpa_kernel(backend):
-            return layer(x_TM)
+            return layer(x_TM, plan)
 
     return with_backend, weights
 
@@ -81,9 +82,9 @@ def step_of(new: New, size: Size, layers: int) -> Callable[[], None]:
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        y_TM = x_TM
+        y_TM, plan = x_TM, size.plan()
         for layer in stack:
-            y_TM = layer(y_TM)
+            y_TM = layer(y_TM, plan)
         y_TM.backward(dy_TM)
         optimizer.step()
 

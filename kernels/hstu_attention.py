@@ -17,12 +17,14 @@ from torch.autograd.function import once_differentiable
 
 from kernels.attention_checks import check_attention
 from kernels.attention_mask import Mask
+from kernels.attention_plan import AttentionPlan
 from kernels.hstu_attention_reference import reference_attention
 from kernels.implementations import is_triton
 from kernels.relative_bias import RelativeBias
 
 __all__ = [
     "AttentionGradients",
+    "AttentionPlan",
     "RelativeBias",
     "attention_backward",
     "attention_forward",
@@ -53,6 +55,7 @@ def hstu_attention(
     prefix: int = 0,
     alpha: float = 1.0,
     divisor: float | None = None,
+    plan: AttentionPlan | None = None,
     implementation: str | None = None,
 ) -> Tensor:
     """out_i = Σ SiLU(alpha · q_i·k_j + bias_ij) v_j / divisor, over the j visible to i; out_THV.
@@ -63,18 +66,21 @@ def hstu_attention(
     targets counted as one, or window + prefix if that is less.
 
     `longest` is the longest sequence's length, or more. Tokens outside of all sequences give zero.
+    A `plan`, made of the same batch, spares what other calls have worked out of it.
     `implementation` is "triton" (the default on a GPU for float32 and bfloat16; sums are float32)
     or "reference". Raises ValueError for shapes and types that do not go together.
     """
+    mask = Mask(targets_B, window, prefix)
+    plan = plan or AttentionPlan.of(offsets_B1, longest, mask, bias)
     if is_triton(q_THD, implementation):
-        settings = {"longest": longest, "alpha": alpha, "divisor": divisor}
+        settings = {"longest": longest, "alpha": alpha, "divisor": divisor, "plan": plan}
         seen = {"targets_B": targets_B, "window": window, "prefix": prefix}
         options = {"bias": bias, "implementation": "triton", **seen, **settings}
         tables = (None, None) if bias is None else (bias.position_HP, bias.time_HC)
         out_THV: Tensor = _Attention.apply(q_THD, k_THD, v_THV, *tables, offsets_B1, options)
         return out_THV
-    mask = Mask(targets_B, window, prefix)
     check_attention(q_THD, k_THD, v_THV, offsets_B1, longest, bias, mask)
+    plan.check(offsets_B1, longest, mask, bias)
     inputs = (q_THD, k_THD, v_THV, offsets_B1)
     return reference_attention(*inputs, bias=bias, mask=mask, alpha=alpha, divisor=divisor)
 
@@ -92,15 +98,18 @@ def attention_forward(
     prefix: int = 0,
     alpha: float = 1.0,
     divisor: float | None = None,
+    plan: AttentionPlan | None = None,
     implementation: str | None = None,
 ) -> Tensor:
     """out_THV of `hstu_attention` without autograd, for an operator that has its own."""
     mask = Mask(targets_B, window, prefix)
     check_attention(q_THD, k_THD, v_THV, offsets_B1, longest, bias, mask)
+    plan = plan or AttentionPlan.of(offsets_B1, longest, mask, bias)
+    plan.check(offsets_B1, longest, mask, bias)
     if is_triton(q_THD, implementation):
         from kernels.hstu_attention_forward import forward
 
-        return forward(q_THD, k_THD, v_THV, offsets_B1, longest, bias, mask, alpha, divisor)
+        return forward(q_THD, k_THD, v_THV, plan, bias, alpha, divisor)
     with torch.no_grad():
         inputs = (q_THD, k_THD, v_THV, offsets_B1)
         return reference_attention(*inputs, bias=bias, mask=mask, alpha=alpha, divisor=divisor)
@@ -120,15 +129,18 @@ def attention_backward(
     prefix: int = 0,
     alpha: float = 1.0,
     divisor: float | None = None,
+    plan: AttentionPlan | None = None,
     implementation: str | None = None,
 ) -> AttentionGradients:
     """The gradients of `attention_forward`, which needs nothing but what that was given."""
     mask = Mask(targets_B, window, prefix)
     check_attention(q_THD, k_THD, v_THV, offsets_B1, longest, bias, mask)
+    plan = plan or AttentionPlan.of(offsets_B1, longest, mask, bias)
+    plan.check(offsets_B1, longest, mask, bias)
     if is_triton(q_THD, implementation):
         from kernels.hstu_attention_backward import backward
 
-        inputs = (q_THD, k_THD, v_THV, offsets_B1, longest, bias, mask, alpha, divisor)
+        inputs = (q_THD, k_THD, v_THV, plan, bias, alpha, divisor)
         return AttentionGradients(*backward(dout_THV, *inputs))
     leaves = [x.detach().requires_grad_() for x in (q_THD, k_THD, v_THV)]
     if bias is not None:
@@ -144,7 +156,9 @@ def attention_backward(
 
 
 class _Attention(torch.autograd.Function):
-    """Triton's forward and backward; keeps its arguments for the backward, and nothing else."""
+    """Triton's forward and backward; keeps its arguments for the backward, and nothing else but
+    what is in the plan.
+    """
 
     @staticmethod
     def forward(

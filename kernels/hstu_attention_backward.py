@@ -15,10 +15,10 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels import hstu_attention_launch as launch
-from kernels.attention_mask import Mask
+from kernels.attention_plan import AttentionPlan
 from kernels.hstu_attention_bias import bias_backward, new_sums, padded_buckets
 from kernels.hstu_attention_forward import Left, query_pass
-from kernels.hstu_attention_lookup import plan
+from kernels.hstu_attention_lookup import looked_up
 from kernels.hstu_attention_plan import band, tiles
 from kernels.hstu_attention_tile import (
     BELOW_ZERO,
@@ -50,36 +50,34 @@ def backward(
     q_THD: Tensor,
     k_THD: Tensor,
     v_THV: Tensor,
-    offsets_B1: Tensor,
-    longest: int,
+    plan: AttentionPlan,
     bias: RelativeBias | None,
-    mask: Mask,
     alpha: float,
     divisor: float | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
     """Gradients of queries, keys, values and, where there is a bias, of its two tables."""
     dq_THD, dk_THD, dv_THV = (torch.zeros_like(x) for x in (q_THD, k_THD, v_THV))
-    sequences = launch.sequences(offsets_B1, mask, divisor)
+    sequences = launch.sequences(plan.offsets_B1, plan.mask, divisor)
     inputs = (q_THD, k_THD, v_THV)
     constants = launch.key_constants(q_THD, v_THV, biased=bias is not None)
     m, n = constants["BLOCK_M"], constants["BLOCK_N"]
-    made = plan(bias, sequences, longest, constants["GRANULE"])
-    tokens, heads, _ = q_THD.shape
-    slots = 1 if bias is None else band(bias, mask, (tokens, heads, longest), m, n)
-    listed = tiles(made, bias, sequences, tokens, longest, constants, of_keys=True, band=slots)
+    longest, (tokens, heads, _) = plan.longest, q_THD.shape
+    table = looked_up(bias, plan, sequences, constants["GRANULE"])
+    slots = 1 if bias is None else band(bias, plan.mask, (tokens, heads, longest), m, n)
+    listed = tiles(plan, bias, sequences, tokens, constants, of_keys=True, band=slots)
     sums = None if bias is None else new_sums(bias, listed, constants)
     rows = tuple(launch.rows(x) for x in (dout_THV, *inputs))
-    pairs, columns = (len(offsets_B1) - 1) * heads, triton.cdiv(longest, n)
+    pairs, columns = (len(sequences[0]) - 1) * heads, triton.cdiv(longest, n)
     together = min(launch.GROUP, max(pairs, 1))
     grid = (triton.cdiv(pairs, together) * together * columns,)
     _key_pass[grid](
         launch.rows(dk_THD),
         launch.rows(dv_THV),
-        None if sums is None or bias is None else (*sums, slots, bias.position_HP.shape[1]),
+        None if sums is None or bias is None else (*sums[:2], slots, bias.position_HP.shape[1]),
         *rows,
         *(launch.blocks(x, m) for x in (dout_THV, q_THD)),
         sequences,
-        made.bias,
+        table,
         listed.entries,
         listed.counts,
         listed.width,
@@ -94,11 +92,11 @@ def backward(
     )
     again = launch.query_constants(q_THD, v_THV)
     left = None if sums is None else Left(sums[0], listed.in_band, m)
-    query_pass(dq_THD, dout_THV, inputs, sequences, (made, bias), alpha, longest, again, left)
+    query_pass(dq_THD, dout_THV, inputs, sequences, plan, (bias, table), alpha, again, left)
     tables: tuple[Tensor | None, Tensor | None] = (None, None)
     if bias is not None and sums is not None:
         tables = bias_backward(
-            bias, sums, listed, (*rows, sequences, made.bias), alpha, longest, constants
+            bias, sums, listed, (*rows, sequences, table), alpha, longest, constants
         )
     return dq_THD, dk_THD, dv_THV, *tables
 

@@ -229,13 +229,77 @@ def add_tiles(
     tl.store(sums + (share * slots * heads + tile) * SIZE + at_E, sum_E)
 
 
-@triton.jit
-def by_distance(sums, tiles, M: tl.constexpr, N: tl.constexpr):
-    """The sums by distance, from -M on, of a tile; those of each M of its keys apart."""
+@triton.jit(do_not_specialize=["tiles_of_share"])
+def by_distance(sums, tiles, tiles_of_share, M: tl.constexpr, N: tl.constexpr, S: tl.constexpr):
+    """The sums by distance, from -M on, of a tile's S shares; those of each M of its keys apart."""
     tile, part = tl.program_id(0), tl.program_id(1)
     w_W, j_M1 = tl.arange(0, 2 * M), tl.arange(0, M)[:, None]
     i_MW = w_W[None, :] + j_M1 - M
     inside_MW = (i_MW >= 0) & (i_MW < M)
-    at_MW = tile * (N * M) + (part * M + j_M1) * M + i_MW
-    sum_W = tl.sum(tl.load(tiles + at_MW, mask=inside_MW, other=0), 0)
+    sum_W = tl.zeros((2 * M,), tl.float32)
+    for share in range(S):
+        at_MW = (share * tiles_of_share + tile) * (N * M) + (part * M + j_M1) * M + i_MW
+        sum_W += tl.sum(tl.load(tiles + at_MW, mask=inside_MW, other=0), 0)
     tl.store(sums + (tile * (N // M) + part) * 2 * M + w_W, sum_W)
+
+
+@triton.jit(do_not_specialize=["slots", "extent"])
+def add_up(
+    dposition,
+    dtime,
+    far,
+    of_time,
+    of_band,
+    of_others,
+    slots,
+    extent,
+    positions,
+    buckets,
+    M: tl.constexpr,
+    N: tl.constexpr,
+    C: tl.constexpr,
+    X: tl.constexpr,
+):
+    """A head's gradients of both tables: of time as it was summed, of which `far` is beyond all
+    positions; of position from the sums by distance of the band and of others, which begin at
+    -2 N: what is below 0 belongs to 0, and what is beyond the last to the last.
+    """
+    h, heads = tl.program_id(0), tl.num_programs(0)
+    c_C = tl.arange(0, C)
+    time_C = tl.load(of_time + h * C + c_C)
+    tl.store(dtime + h * buckets + c_C, time_C.to(dtime.dtype.element_ty), mask=c_C < buckets)
+    dposition += h * positions
+    kind: tl.constexpr = dposition.dtype.element_ty
+    least = tl.full((), 0.0, tl.float32)
+    most = tl.sum(tl.load(far + h * C + c_C), 0)
+    for first in range(-2 * N, tl.maximum(tl.maximum(extent, slots * M + N), positions), X):
+        distance_X = first + tl.arange(0, X)
+        at_X = distance_X + 2 * N
+        sum_X = tl.load(of_others + h * extent + at_X, mask=at_X < extent, other=0)
+        sum_X += _of_band(of_band, distance_X + N, h, heads, slots, M, N)
+        is_most_X = distance_X >= positions - 1
+        most += tl.sum(tl.where(is_most_X, sum_X, 0.0), 0)
+        least += tl.sum(tl.where((distance_X <= 0) & (is_most_X == 0), sum_X, 0.0), 0)
+        inside_X = (distance_X > 0) & (is_most_X == 0)
+        tl.store(dposition + distance_X, sum_X.to(kind), mask=inside_X)
+    if positions > 1:
+        tl.store(dposition, least.to(kind))
+        tl.store(dposition + positions - 1, most.to(kind))
+    else:
+        tl.store(dposition, (least + most).to(kind))
+
+
+@triton.jit
+def _of_band(sums, x_X, h, heads, slots, M: tl.constexpr, N: tl.constexpr):
+    """The sums of all tiles of the band at some distances, from -N on: each slot is M further than
+    the one before, and each M of its keys as much nearer than those before.
+    """
+    sum_X = tl.zeros(x_X.shape, tl.float32)
+    PARTS: tl.constexpr = N // M
+    for part in tl.static_range(PARTS):
+        for half in tl.static_range(2):
+            slot_X = x_X // M - (PARTS - part - 1 + half)
+            inside_X = (x_X >= 0) & (slot_X >= 0) & (slot_X < slots)
+            at_X = (((slot_X * heads + h) * PARTS + part) * 2 + half) * M + x_X % M
+            sum_X += tl.load(sums + at_X, mask=inside_X, other=0)
+    return sum_X

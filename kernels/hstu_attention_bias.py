@@ -9,7 +9,7 @@ H heads · C time buckets · M queries and N keys of a tile · E its elements ·
 from the diagonal on · S shares of the blocks · P parts of a tile's keys · W distances in one.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -17,7 +17,13 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels import hstu_attention_launch as launch
-from kernels.hstu_attention_band import add_tiles, by_bucket, by_bucket_in_warps, by_distance
+from kernels.hstu_attention_band import (
+    add_tiles,
+    add_up,
+    by_bucket,
+    by_bucket_in_warps,
+    by_distance,
+)
 from kernels.hstu_attention_plan import Tiles
 from kernels.hstu_attention_tile import (
     BELOW_ZERO,
@@ -46,8 +52,7 @@ PRODUCT = 128  # elements of a tile that are multiplied at once
 BAND_SHARES = 16  # of the blocks, where tiles are added up
 BLOCKS = 8  # whose tiles are added up at once
 ELEMENTS = 1024  # of each of them
-
-Sums = tuple[Tensor, Tensor]
+POSITIONS = 256  # whose sums are added at once
 
 
 def padded_buckets(bias: RelativeBias | None) -> int:
@@ -57,15 +62,26 @@ def padded_buckets(bias: RelativeBias | None) -> int:
     return padded
 
 
+class Sums(NamedTuple):
+    """Gradients of scores in memory, where the band leaves them; and sums by bucket, [S, H, C]: of
+    each block of keys by itself, then those of shares, which are added here.
+    """
+
+    leaves: Tensor
+    time_SHC: Tensor
+    blocks: int
+
+
 def new_sums(bias: RelativeBias, listed: Tiles, constants: dict[str, Any]) -> Sums:
-    """Where the band's gradients of scores go, and each block's sums by bucket."""
+    """Room for all of them."""
     number, slots = listed.in_band.shape
     heads = len(bias.time_HC)
     size = constants["BLOCK_M"] * constants["BLOCK_N"]
     kind = torch.float32 if constants["OPERAND"] == tl.float32 else torch.bfloat16
     device = bias.time_HC.device
     leaves = torch.empty(number, slots, heads, size, dtype=kind, device=device)
-    return leaves, torch.zeros(number, heads, padded_buckets(bias), device=device)
+    shape = (number + WARPS + SHARES, heads, padded_buckets(bias))
+    return Sums(leaves, torch.zeros(shape, device=device), number)
 
 
 def bias_backward(
@@ -78,16 +94,16 @@ def bias_backward(
     constants: dict[str, Any],
 ) -> tuple[Tensor, Tensor]:
     """The gradients of both tables; `inputs` are what the other backward kernels are given."""
-    (leaves, near_SHC), (heads, buckets) = sums, bias.time_HC.shape
-    positions, c = bias.position_HP.shape[1], near_SHC.shape[2]
-    made, m, n = inputs[5], constants["BLOCK_M"], constants["BLOCK_N"]
-    number, slots = listed.in_band.shape
-    time_SHC = near_SHC.new_zeros(WARPS, heads, c)
-    tiles_SAHE = near_SHC.new_empty(BAND_SHARES, slots, heads, n * m)
-    distance_AHPW = near_SHC.new_empty(slots, heads, n // m, 2 * m)
+    (leaves, sum_SHC, number), (heads, buckets) = sums, bias.time_HC.shape
+    positions, c = bias.position_HP.shape[1], sum_SHC.shape[2]
+    table, m, n = inputs[5], constants["BLOCK_M"], constants["BLOCK_N"]
+    slots = listed.in_band.shape[1]
+    far_SHC, band_SHC, left_SHC = sum_SHC.split([number, WARPS, SHARES])
+    tiles_SAHE = sum_SHC.new_empty(BAND_SHARES, slots, heads, n * m)
+    distance_AHPW = sum_SHC.new_empty(slots, heads, n // m, 2 * m)
     shape = (number, heads, slots)
     grid, sizes = (WARPS,), {"M": m, "N": n, "C": c}
-    given = (time_SHC, leaves, listed.in_band, listed.origins, made, *shape)
+    given = (band_SHC, leaves, listed.in_band, listed.origins, table, *shape)
     if leaves.dtype == torch.bfloat16:
         by_bucket_in_warps[grid](*given, **sizes, R=min(ROWS, n), num_warps=1)
     else:
@@ -97,45 +113,23 @@ def bias_backward(
     add_tiles[(slots * heads, BAND_SHARES, n * m // element)](
         *(tiles_SAHE, leaves, listed.in_band, *shape), SIZE=n * m, E=element, B=BLOCKS
     )
-    by_distance[(slots * heads, n // m)](distance_AHPW, tiles_SAHE.sum(0), M=m, N=n)
-    left_time_SHC = near_SHC.new_empty(SHARES, heads, c)
-    left_distance_SHX = near_SHC.new_zeros(SHARES, heads, longest + 3 * n + m)
+    by_distance[(slots * heads, n // m)](
+        distance_AHPW, tiles_SAHE, slots * heads, M=m, N=n, S=BAND_SHARES
+    )
+    left_SHX = sum_SHC.new_zeros(SHARES, heads, longest + 3 * n + m)
     _left_over[(SHARES, heads)](
-        *(left_time_SHC, left_distance_SHX, left_distance_SHX.shape[2]),
+        *(left_SHC, left_SHX, left_SHX.shape[2]),
         *(inputs, listed.entries, listed.counts, listed.origins, listed.width, alpha, *shape),
         positions,
         **{**launch.of_kernel(constants), "num_stages": 1, "C": c, "BUCKETS": buckets},
     )
-    far_HC = near_SHC.sum(0)
-    dtime_HC = far_HC + time_SHC.sum(0) + left_time_SHC.sum(0)
-    dposition_HP = _by_position(_unfolded(distance_AHPW), n, positions)
-    dposition_HP += _by_position(left_distance_SHX.sum(0), 2 * n, positions)
-    dposition_HP[:, positions - 1] += far_HC.sum(1)
-    kinds = bias.position_HP.dtype, bias.time_HC.dtype
-    return dposition_HP.to(kinds[0]), dtime_HC[:, :buckets].to(kinds[1])
-
-
-def _unfolded(distance_AHPW: Tensor) -> Tensor:
-    """[H, X]: sums of all tiles of the band by distance, from -N on: each tile is M further than
-    the one before, and each M of its keys as much nearer than those before.
-    """
-    slots, heads, parts, w = distance_AHPW.shape
-    m = w // 2
-    sum_HX = distance_AHPW.new_zeros(heads, (slots + parts) * m)
-    for part, part_AHW in enumerate(distance_AHPW.unbind(2)):
-        for half, half_AHM in enumerate(part_AHW.split(m, 2)):
-            at = (parts - part - 1 + half) * m
-            sum_HX[:, at : at + slots * m] += half_AHM.transpose(0, 1).flatten(1)
-    return sum_HX
-
-
-def _by_position(sum_HX: Tensor, zero: int, positions: int) -> Tensor:
-    """[H, P]: sums by distance, that of 0 at `zero`; below it to 0, and beyond P to P - 1."""
-    sum_HX = torch.nn.functional.pad(sum_HX, (0, positions))
-    sum_HX[:, zero] += sum_HX[:, :zero].sum(1)
-    sum_HX = sum_HX[:, zero:]
-    sum_HX[:, positions - 1] += sum_HX[:, positions:].sum(1)
-    return sum_HX[:, :positions]
+    dposition_HP, dtime_HC = torch.empty_like(bias.position_HP), torch.empty_like(bias.time_HC)
+    add_up[(heads,)](
+        *(dposition_HP, dtime_HC, far_SHC.sum(0), sum_SHC.sum(0), distance_AHPW, left_SHX.sum(0)),
+        *(slots, left_SHX.shape[2], positions, buckets),
+        **{**sizes, "X": min(POSITIONS, 16 * m)},
+    )
+    return dposition_HP, dtime_HC
 
 
 @triton.jit(do_not_specialize=["number", "extent", "slots"])

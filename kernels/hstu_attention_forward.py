@@ -12,8 +12,8 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels import hstu_attention_launch as launch
-from kernels.attention_mask import Mask
-from kernels.hstu_attention_lookup import Plan, plan
+from kernels.attention_plan import AttentionPlan
+from kernels.hstu_attention_lookup import looked_up
 from kernels.hstu_attention_plan import tiles
 from kernels.hstu_attention_tile import (
     BELOW_ZERO,
@@ -43,20 +43,18 @@ def forward(
     q_THD: Tensor,
     k_THD: Tensor,
     v_THV: Tensor,
-    offsets_B1: Tensor,
-    longest: int,
+    plan: AttentionPlan,
     bias: RelativeBias | None,
-    mask: Mask,
     alpha: float,
     divisor: float | None,
 ) -> Tensor:
     """out_THV of `hstu_attention`, in the type of the values."""
     out_THV = torch.zeros_like(v_THV)
-    sequences = launch.sequences(offsets_B1, mask, divisor)
+    sequences = launch.sequences(plan.offsets_B1, plan.mask, divisor)
     constants = launch.forward_constants(q_THD, v_THV)
-    made = plan(bias, sequences, longest, constants["GRANULE"])
+    table = looked_up(bias, plan, sequences, constants["GRANULE"])
     inputs = (q_THD, k_THD, v_THV)
-    query_pass(out_THV, None, inputs, sequences, (made, bias), alpha, longest, constants)
+    query_pass(out_THV, None, inputs, sequences, plan, (bias, table), alpha, constants)
     return out_THV
 
 
@@ -75,19 +73,19 @@ def query_pass(
     dout_THV: Tensor | None,
     inputs: tuple[Tensor, Tensor, Tensor],
     sequences: launch.Arguments,
-    planned: tuple[Plan, RelativeBias | None],
+    plan: AttentionPlan,
+    biased: tuple[RelativeBias | None, Any],
     alpha: float,
-    longest: int,
     constants: dict[str, Any],
     left: Left | None = None,
 ) -> None:
     """Write the output, or, with that of the output, the gradient of queries; this from gradients
-    of scores that are left in memory, where they are.
+    of scores that are left in memory, where they are. A bias comes with what is looked up of it.
     """
-    tokens, heads, _ = result.shape
+    (bias, table), (tokens, heads, _) = biased, result.shape
     in_band = None if left is None else (left.in_band, left.rows)
-    listed = tiles(*planned, sequences, tokens, longest, constants, of_keys=False, left=in_band)
-    pairs, rows = (len(sequences[0]) - 1) * heads, triton.cdiv(longest, constants["BLOCK_M"])
+    listed = tiles(plan, bias, sequences, tokens, constants, of_keys=False, left=in_band)
+    pairs, rows = (len(sequences[0]) - 1) * heads, triton.cdiv(plan.longest, constants["BLOCK_M"])
     together = min(launch.GROUP, max(pairs, 1))
     grid = (triton.cdiv(pairs, together) * together * rows,)
     _query_pass[grid](
@@ -96,7 +94,7 @@ def query_pass(
         *(launch.rows(x) for x in inputs),
         *(launch.blocks(x, constants["BLOCK_N"]) for x in inputs[1:]),
         sequences,
-        planned[0].bias,
+        table,
         None if left is None else left.leaves,
         1 if left is None else left.in_band.shape[1],
         listed.entries,
@@ -108,7 +106,7 @@ def query_pass(
         pairs,
         together,
         **launch.of_kernel(constants),
-        C=1 if planned[1] is None else planned[1].time_HC.shape[1],
+        C=1 if bias is None else bias.time_HC.shape[1],
         KEYS_M=constants["BLOCK_M"] if left is None else left.rows,
     )
 

@@ -16,6 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels import time_buckets
+from kernels.attention_plan import AttentionPlan
 from kernels.hstu_attention_tile import (
     BELOW_ONE,
     BELOW_ZERO,
@@ -32,11 +33,12 @@ LATEST = tl.constexpr(2**62)
 TABLE_BLOCK = 1024  # entries
 
 
-class Plan(NamedTuple):
-    """What kernels are given beside the rows."""
+class Clocks(NamedTuple):
+    """The times of queries and keys, taken apart, and the least and greatest ones of granules."""
 
-    bias: tuple[Any, ...] | None
-    ranges: Tensor | None
+    query_T: Tensor
+    key_T: Tensor
+    ranges_G4: Tensor
 
 
 def blocks(tokens: int, sequences: int, block: int) -> int:
@@ -44,22 +46,38 @@ def blocks(tokens: int, sequences: int, block: int) -> int:
     return tokens // block + sequences + 1
 
 
-def plan(bias: RelativeBias | None, sequences: tuple[Any, ...], longest: int, granule: int) -> Plan:
-    """The tables as kernels read them, and the times, taken apart."""
-    if bias is None:
-        return Plan(None, None)
-    offsets_B1, tokens = sequences[0], len(bias.query_time_T)
+def clocks(plan: AttentionPlan, sequences: tuple[Any, ...], granule: int) -> Clocks | None:
+    """The times of a plan as kernels read them; None where it has none."""
+    if plan.query_time_T is None or plan.key_time_T is None:
+        return None
+    times = (plan.query_time_T.contiguous(), plan.key_time_T.contiguous())
+    return plan.once(("clocks", granule), lambda: _clocks(times, sequences, plan.longest, granule))
+
+
+def _clocks(
+    times: tuple[Tensor, Tensor], sequences: tuple[Any, ...], longest: int, granule: int
+) -> Clocks:
+    offsets_B1, tokens = sequences[0], len(times[0])
     count = len(offsets_B1) - 1
     query_clock_T = offsets_B1.new_empty(tokens + BELOW_ZERO.value)
     key_clock_T = torch.empty_like(query_clock_T)
     ranges_G4 = offsets_B1.new_empty(blocks(tokens, count, granule), 4)
-    times = (bias.query_time_T.contiguous(), bias.key_time_T.contiguous())
     _read_clocks[(count, triton.cdiv(longest, granule))](
         query_clock_T, key_clock_T, ranges_G4, *times, sequences, G=granule
     )
-    distance_2HX, time_HX, far_HC4 = _tables(bias, longest)
+    return Clocks(query_clock_T, key_clock_T, ranges_G4)
+
+
+def looked_up(
+    bias: RelativeBias | None, plan: AttentionPlan, sequences: tuple[Any, ...], granule: int
+) -> tuple[Any, ...] | None:
+    """What kernels are given of a bias, as kernels/hstu_attention_tile.py has it; or None."""
+    made = None if bias is None else clocks(plan, sequences, granule)
+    if bias is None or made is None:
+        return None
+    distance_2HX, time_HX, far_HC4 = _tables(bias, plan.longest)
     sizes = distance_2HX.shape[2], bias.time_HC.shape[1]
-    return Plan((distance_2HX, time_HX, far_HC4, query_clock_T, key_clock_T, *sizes), ranges_G4)
+    return distance_2HX, time_HX, far_HC4, made.query_T, made.key_T, *sizes
 
 
 def _tables(bias: RelativeBias, longest: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -18,7 +18,8 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.attention_mask import Mask
-from kernels.hstu_attention_lookup import LATEST, Plan, blocks
+from kernels.attention_plan import AttentionPlan
+from kernels.hstu_attention_lookup import LATEST, blocks, clocks
 from kernels.hstu_attention_tile import BELOW_ONE, bounds, leading_bits
 from kernels.relative_bias import RelativeBias
 
@@ -59,11 +60,10 @@ def band(bias: RelativeBias, mask: Mask, sizes: tuple[int, int, int], m: int, n:
 
 
 def tiles(
-    made: Plan,
+    plan: AttentionPlan,
     bias: RelativeBias | None,
     sequences: tuple[Any, ...],
     tokens: int,
-    longest: int,
     constants: dict[str, Any],
     *,
     of_keys: bool,
@@ -72,19 +72,42 @@ def tiles(
 ) -> Tiles:
     """The tiles of each block of keys, or else of queries; given which tiles of keys are in the
     band, and how many queries these have, tiles of queries that are all in it are a part too.
+    A plan has each list once.
     """
     m, n, granule = (constants[x] for x in ("BLOCK_M", "BLOCK_N", "GRANULE"))
+    sizes = (0, 1) if bias is None else (bias.position_HP.shape[1], bias.time_HC.shape[1])
+    made = None if bias is None else clocks(plan, sequences, granule)
+    ranges = None if made is None else made.ranges_G4
+    in_band = None if left is None else (*left[0].shape, left[1])
+    return plan.once(
+        ("tiles", tokens, m, n, granule, sizes, of_keys, band, in_band),
+        lambda: _tiles(
+            ranges, sizes, sequences, tokens, plan.longest, (m, n, granule), of_keys, band, left
+        ),
+    )
+
+
+def _tiles(
+    ranges: Tensor | None,
+    sizes: tuple[int, int],
+    sequences: tuple[Any, ...],
+    tokens: int,
+    longest: int,
+    sides: tuple[int, int, int],
+    of_keys: bool,
+    band: int,
+    left: tuple[Tensor, int] | None,
+) -> Tiles:
+    (m, n, granule), offsets_B1 = sides, sequences[0]
     own, other = (n, m) if of_keys else (m, n)
-    offsets_B1 = sequences[0]
     count = len(offsets_B1) - 1
     number = blocks(tokens, count, own)
     width = 16 * max(triton.cdiv(longest, 16 * other), 1)  # kernels need not be compiled for each
     ints = torch.empty(0, dtype=torch.int32, device=offsets_B1.device)
     entries, counts = ints.new_empty(number, width), ints.new_zeros(number, 5)
     in_band, origins = ints.new_full((number, band), -1), ints.new_empty(number, 4)
-    sizes = (0, 1) if bias is None else (bias.position_HP.shape[1], bias.time_HC.shape[1])
     _list_tiles[(count, triton.cdiv(longest, own))](
-        *(entries, counts, in_band, origins, sequences, made.ranges, *sizes, width, band),
+        *(entries, counts, in_band, origins, sequences, ranges, *sizes, width, band),
         *(None if left is None else left[0], 1 if left is None else left[0].shape[1]),
         KEYS_M=m if left is None else left[1],
         M=m,

@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import silu
 
+from kernels.attention_mask import Mask
+from kernels.attention_plan import AttentionPlan
 from kernels.dropout import Dropout
 from kernels.hstu_attention import RelativeBias, attention_backward, attention_forward
 from kernels.hstu_block_reference import BlockShape, BlockWeights, reference_block
@@ -43,6 +45,7 @@ def hstu_block(
     seed: int = 0,
     dropout_keys_T: Tensor | None = None,
     pointwise: bool = True,
+    plan: AttentionPlan | None = None,
     implementation: str | None = None,
 ) -> Tensor:
     """X + Linear(dropout(LayerNorm(attention(Q, K, V)) ⊙ U)), [T, M], of the type of x; where
@@ -56,7 +59,8 @@ def hstu_block(
     Weights may be of a wider type than x: they are rounded to that of x for the products, and their
     gradients are of their own. Dropout is drawn by hash from `seed` and a token's key in
     `dropout_keys_T` (int64), or else its number in the batch. Not `pointwise` is attention by
-    softmax, the paper's ablation, for which there is no Triton.
+    softmax, the paper's ablation, for which there is no Triton. A `plan`, made once of the batch,
+    spares what other blocks have worked out of it.
 
     `implementation` is "triton" (the default on a GPU for float32 and bfloat16) or "reference",
     which is plain autograd and keeps scores of T · H · longest too. Raises ValueError for what does
@@ -68,8 +72,10 @@ def hstu_block(
     if implementation == "triton" and not pointwise:
         raise ValueError("attention by softmax has no Triton: leave the implementation out")
     if is_triton(x_TM, implementation) and pointwise:
+        plan = plan or AttentionPlan.of(offsets_B1, longest, Mask(targets_B, window), bias)
         tables = (None,) * 4 if bias is None else tuple(vars(bias).values())
-        y_TM: Tensor = _Block.apply(x_TM, *weights, *tables, offsets_B1, targets_B, shape, drop)
+        given = (*weights, *tables, offsets_B1, targets_B, shape, drop, plan)
+        y_TM: Tensor = _Block.apply(x_TM, *given)
         return y_TM
     return reference_block(
         x_TM,
@@ -103,6 +109,7 @@ class _Given(NamedTuple):
     targets_B: Tensor | None
     shape: BlockShape
     dropout: Dropout
+    plan: AttentionPlan
 
     @classmethod
     def of(cls, x_TM: Tensor, *rest: Any) -> "_Given":
@@ -120,6 +127,7 @@ class _Given(NamedTuple):
             "window": self.shape.window,
             "alpha": self.shape.alpha,
             "divisor": self.shape.sum_divisor,
+            "plan": self.plan,
             "implementation": "triton",
         }
 
@@ -142,8 +150,8 @@ class _Block(torch.autograd.Function):
         u_TG, v_THV, q_THD, k_THD = given.shape.parts(silu(before_TF))
         sums_THV = attention_forward(q_THD, k_THD, v_THV, given.offsets_B1, **given.attention())
         gated_TG = gated_norm(*given.gate(sums_THV, u_TG))
-        ctx.save_for_backward(*arguments[:-2], before_TF, sums_THV)
-        ctx.options = arguments[-2:]
+        ctx.save_for_backward(*arguments[:-3], before_TF, sums_THV)
+        ctx.options = arguments[-3:]
         kind = given.x_TM.dtype
         residual_TM = given.x_TM + given.weights.output_bias_M.to(kind)
         return torch.addmm(residual_TM, gated_TG, given.weights.output_weight_GM.to(kind))
@@ -162,7 +170,7 @@ class _Block(torch.autograd.Function):
         dx_TM, *dinput = projected_backward(
             dbefore_TF, given.x_TM, *given.weights[:3], eps=given.shape.eps
         )
-        return dx_TM + dy_TM, *dinput, *doutput, *dtables, *(None,) * 6
+        return dx_TM + dy_TM, *dinput, *doutput, *dtables, *(None,) * 7
 
 
 def _gate_backward(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from kernels.attention_mask import Mask
+from kernels.attention_plan import AttentionPlan
 from kernels.hashing import hashed
 from kernels.hstu_block import BlockWeights, hstu_block
 from kernels.relative_bias import RelativeBias
@@ -36,6 +38,12 @@ class Layout:
     key_time_F: Tensor
     dropout_key_F: Tensor
     targets_B: Tensor | None = None
+
+    def plan(self, window: int | None) -> AttentionPlan:
+        """What all blocks share of attention to that many positions, or all."""
+        mask = Mask(self.targets_B, window)
+        times = (self.query_time_F, self.key_time_F)
+        return AttentionPlan(self.offsets_B1, self.longest, mask, *times)
 
 
 def layout_of(batch: SequenceBatch, view: View) -> Layout:
@@ -65,9 +73,9 @@ class Hstu(nn.Module):
         """What each position knows, [F, M] in the type given, and the experts' balance loss, a
         scalar."""
         kind, balance = x_FM.dtype, x_FM.new_zeros(())
-        x_FM = x_FM.to(self.precision)
+        x_FM, plan = x_FM.to(self.precision), layout.plan(self.shape.window)
         for number, block in enumerate(self.blocks):
-            x_FM, more = block(x_FM, layout, seed * len(self.blocks) + number, self.summed)
+            x_FM, more = block(x_FM, layout, plan, seed * len(self.blocks) + number, self.summed)
             balance = balance + more
         return self.norm(x_FM.to(kind)), balance
 
@@ -97,9 +105,15 @@ class Block(nn.Module):
         )
 
     def forward(
-        self, x_FM: Tensor, layout: Layout, seed: int, summed: Summed | None
+        self,
+        x_FM: Tensor,
+        layout: Layout,
+        plan: AttentionPlan,
+        seed: int = 0,
+        summed: Summed | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The positions after this block, [F, M], and the experts' balance loss."""
+        """The positions after this block, [F, M], and the experts' balance loss; with what blocks
+        share of a layout."""
         bias = RelativeBias(self.position_HP, self.time_HC, layout.query_time_F, layout.key_time_F)
         x_FM = hstu_block(
             x_FM,
@@ -118,6 +132,7 @@ class Block(nn.Module):
             seed=seed,
             dropout_keys_T=layout.dropout_key_F,
             pointwise=self.shape.attention == "pointwise",
+            plan=plan,
         )
         if self.experts is None:
             return x_FM, x_FM.new_zeros((), dtype=self.output_bias_M.dtype)

@@ -39,8 +39,9 @@ def whole_logits(
     view = ranking_view(batch)
     layout = replace(layout_of(batch, view), targets_B=torch.tensor(counts, device=device))
     x_FM = model.embedding(batch, tables.read(batch), view).to(kind)
+    plan = layout.plan(ranking.stack.shape.window)
     for block in ranking.stack.blocks:
-        x_FM, _ = block(x_FM, layout, 0, None)
+        x_FM, _ = block(x_FM, layout, plan)
     at_Q = _last(layout.offsets_B1, counts)
     norm = ranking.stack.norm
     logits_QA: Tensor = ranking.head(norm(x_FM[at_Q].to(norm.weight.dtype)))

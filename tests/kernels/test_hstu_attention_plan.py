@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from kernels import hstu_attention_launch as launch
 from kernels.attention_mask import Mask
-from kernels.hstu_attention_lookup import plan
+from kernels.attention_plan import AttentionPlan
+from kernels.hstu_attention_lookup import looked_up
 from kernels.hstu_attention_plan import tiles
 from kernels.hstu_attention_tile import BELOW_ONE, BELOW_ZERO
 from kernels.time_buckets import time_bucket
@@ -27,12 +28,10 @@ TIMES = st.sampled_from(["ascending", "equal", "anyhow"])
 def listed(each: Case, *, of_keys: bool) -> tuple[Any, Any]:
     mask = Mask(each.targets_B, each.window, each.prefix)
     sequences = launch.sequences(each.offsets_B1, mask, None)
-    made = plan(each.bias, sequences, max(each.longest, 1), CONSTANTS["GRANULE"])
-    tokens, longest = len(each.q_THD), max(each.longest, 1)
-    given_tiles = tiles(
-        made, each.bias, sequences, tokens, longest, CONSTANTS, of_keys=of_keys, band=3
-    )
-    return made, given_tiles
+    plan = AttentionPlan.of(each.offsets_B1, max(each.longest, 1), mask, each.bias)
+    made = looked_up(each.bias, plan, sequences, CONSTANTS["GRANULE"])
+    given = (plan, each.bias, sequences, len(each.q_THD), CONSTANTS)
+    return made, tiles(*given, of_keys=of_keys, band=3)
 
 
 def parts(given_tiles: Any, start: int, b: int, own: int) -> list[list[int]]:
@@ -113,7 +112,7 @@ def test_tables_hold_halves_of_what_is_looked_up() -> None:
     each = case([40], heads=2, positions=7, buckets=9)
     assert each.bias is not None
     made, _ = listed(each, of_keys=True)
-    distance_2HX, time_HX, far_HC4, *_ = made.bias
+    distance_2HX, time_HX, far_HC4, *_ = made
     pad = BELOW_ZERO.value
     for distance in (-3, 0, 1, 6, 7, 39):
         right = each.bias.position_HP[:, min(max(distance, 0), 6)] / 2
@@ -136,7 +135,7 @@ def test_a_clock_tells_differences_exactly(step: int) -> None:
     each.bias.query_time_T.copy_(torch.arange(33) * step + 1_700_000_000_123)
     each.bias.key_time_T.copy_(each.bias.query_time_T - 7)
     made, _ = listed(each, of_keys=False)
-    query, key = (clock[:33].view(torch.float32).view(-1, 2) for clock in made.bias[3:5])
+    query, key = (clock[:33].view(torch.float32).view(-1, 2) for clock in made[3:5])
     upper = query[:, None] - key
     found = upper[..., 0] + upper[..., 1]
     right = each.bias.query_time_T[:, None] - each.bias.key_time_T
