@@ -6,6 +6,7 @@ Legend: T tokens, E contents, F positions of a view, M width, A actions, U uniqu
 from collections.abc import Iterable
 
 import torch
+import torch.nn.functional as fn
 from torch import Tensor, nn
 
 from model.batch import SequenceBatch
@@ -39,17 +40,18 @@ class Embedding(nn.Module):
     def forward(self, batch: SequenceBatch, lookup: Lookup | Vectors, view: View) -> Tensor:
         """Vectors of a view's positions: [F, M]. Where actions are fused into a position, both
         tokens' vectors are added."""
-        x_TM = self.type_M[batch.type_T]
+        x_TM = fn.embedding(batch.type_T, self.type_M)
         x_TM = x_TM.index_add(0, _tokens(batch, CONTENT), self._contents(batch.categories, lookup))
         x_TM = x_TM.index_add(0, _tokens(batch, ACTION), self._actions(batch))
         if self.inputs.features:
             for number, name in enumerate(self.features):
                 x_TM = self._with_feature(x_TM, batch, lookup, number, name)
         is_fused_F = (view.action_F >= 0).unsqueeze(1)
-        fused_FM = x_TM[(view.token_F + 1).clamp(max=max(batch.tokens - 1, 0))]
-        x_FM = x_TM[view.token_F] + torch.where(is_fused_F, fused_FM, 0.0)
+        following_F = (view.token_F + 1).clamp(max=max(batch.tokens - 1, 0))
+        fused_FM = x_TM.index_select(0, following_F)
+        x_FM = x_TM.index_select(0, view.token_F) + torch.where(is_fused_F, fused_FM, 0.0)
         if self.hour_M is not None:
-            x_FM = x_FM + self.hour_M[hour_of_week(view.query_time_F)]
+            x_FM = x_FM + fn.embedding(hour_of_week(view.query_time_F), self.hour_M)
         return x_FM
 
     def candidates(self, lookup: Vectors, time_E: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from kernels.bucket_entries import bucket_entries
 from kernels.time_buckets import time_bucket
 
 BUCKETS = 96
@@ -63,11 +64,11 @@ class FreshnessBias(nn.Module):
 
     def _bias(self, elapsed: Callable[[Tensor], Tensor], of: Freshness) -> Tensor:
         idle = elapsed(of.last_S)
-        bias = _of_each(self.idle_C, time_bucket(idle, BUCKETS))
-        bias = bias + _of_each(self.age_C, time_bucket(elapsed(of.first_S), BUCKETS))
+        bias = bucket_entries(self.idle_C, time_bucket(idle, BUCKETS))
+        bias = bias + bucket_entries(self.age_C, time_bucket(elapsed(of.first_S), BUCKETS))
         for table_C, heat_S, left in zip(self.heat_HC, of.heat_HS, cooled(idle), strict=True):
             now = (heat_S * left * GRAIN).long()
-            bias = bias + _of_each(table_C, time_bucket(now, BUCKETS))
+            bias = bias + bucket_entries(table_C, time_bucket(now, BUCKETS))
         return bias
 
 
@@ -76,8 +77,3 @@ def cooled(elapsed: Tensor) -> Tensor:
     lives_H = torch.tensor(HALF_LIVES, dtype=torch.float64, device=elapsed.device)
     lives_H = lives_H.view(-1, *(1 for _ in elapsed.shape))
     return torch.exp2(-elapsed.clamp(min=0) / lives_H)
-
-
-def _of_each(table_C: Tensor, bucket: Tensor) -> Tensor:
-    """Entries of a table, in the shape of the buckets."""
-    return table_C.index_select(0, bucket.flatten()).view(bucket.shape)

@@ -5,7 +5,6 @@ Legend: T tokens, F positions of a view, N positions with a target, M width, A a
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from model.batch import SequenceBatch
@@ -32,9 +31,12 @@ class Ranked:
 
     def loss(self, lookup: Lookup, new_only: bool) -> tuple[Tensor, Tensor]:
         """The sum over targets, and how many these are: two scalars."""
-        kept_N = self.is_new_N if new_only else torch.ones_like(self.is_new_N)
-        loss = ranking_loss(self.logits_NA[kept_N], self.is_done_NA[kept_N])
-        return loss, kept_N.sum().to(loss.dtype)
+        if not new_only:
+            loss = ranking_loss(self.logits_NA, self.is_done_NA)
+            return loss, loss.new_full((), len(self.logits_NA))
+        kept_n = self.is_new_N.nonzero().squeeze(1)
+        loss = ranking_loss(self.logits_NA.index_select(0, kept_n), self.is_done_NA[kept_n])
+        return loss, loss.new_full((), len(kept_n))
 
 
 class Ranking(nn.Module):
@@ -55,7 +57,7 @@ class Ranking(nn.Module):
         known_FM, balance = self.stack(x_FM, layout_of(batch, view), seed)
         at_N = view.has_target_F.nonzero().squeeze(1)
         return Ranked(
-            self.head(known_FM[at_N]),
+            self.head(known_FM.index_select(0, at_N)),
             action_bits(view.target_F[at_N], self.actions),
             view.is_new_F[at_N],
             view.token_F[at_N],

@@ -38,20 +38,21 @@ class Retrieved:
         kept_N = lookup.known_E[self.content_N]
         if new_only:
             kept_N = kept_N & self.is_new_N
-        content_n, now_n = self.content_N[kept_N], self.now_N[kept_N]
+        kept_n = kept_N.nonzero().squeeze(1)
+        content_n, now_n = self.content_N[kept_n], self.now_N[kept_n]
         biases: tuple[Tensor, ...] = ()
         if self.bias is not None:
             own, others = lookup.own_freshness.at(content_n), lookup.other_freshness
             biases = (self.bias.each(now_n, own), self.bias(now_n, others))
         loss = sampled_softmax_loss(
-            self.query_NM[kept_N],
-            directions(lookup.own_EM[content_n]),
+            self.query_NM.index_select(0, kept_n),
+            directions(lookup.own_EM.index_select(0, content_n)),
             directions(lookup.other_SM),
-            self.target_id_N[kept_N],
+            self.target_id_N[kept_n],
             lookup.other_id_S,
             *biases,
         )
-        return loss, kept_N.sum().to(loss.dtype)
+        return loss, loss.new_full((), len(kept_n))
 
 
 class Retrieval(nn.Module):
@@ -73,7 +74,7 @@ class Retrieval(nn.Module):
         known_FM, balance = self.stack(x_FM, layout_of(batch, view), seed)
         at_N = view.has_target_F.nonzero().squeeze(1)
         return Retrieved(
-            self.head(known_FM[at_N]),
+            self.head(known_FM.index_select(0, at_N)),
             view.query_time_F[at_N],
             view.target_F[at_N],
             content_of(batch, view.token_F[at_N]) + 1,

@@ -154,5 +154,6 @@ def _load_dense(trainer: Trainer, tensors: Mapping[str, Tensor]) -> None:
         state = {}
         for key in ("step", "exp_avg", "exp_avg_sq"):
             tensor = tensors[f"{_OPTIMIZER}{key}.{name}"]
-            state[key] = tensor if key == "step" else tensor.to(parameter.device)
+            on_cpu = key == "step" and not trainer.optimizer.defaults["fused"]
+            state[key] = tensor if on_cpu else tensor.to(parameter.device)
         trainer.optimizer.state[parameter] = state

@@ -50,6 +50,7 @@ class Trainer:
             betas=config.optimizer.betas,
             eps=config.optimizer.eps,
             weight_decay=config.optimizer.weight_decay,
+            fused=torch.device(device).type == "cuda",
         )
         self.scores: dict[str, Scores] = {}
         if self.model.ranking is not None:
@@ -145,7 +146,7 @@ class Trainer:
         return min(1.0, (self.step + 1) / max(self.config.optimizer.warmup_steps, 1))
 
     def _count(self, batch: SequenceBatch) -> None:
-        counted = torch.tensor([batch.tokens, batch.sequences], device=self.device)
+        counted = torch.tensor([batch.tokens, batch.sequences])
         tokens, sequences = self.exchange.sum_(counted).tolist()
         self.step, self.tokens = self.step + 1, self.tokens + tokens
         self.sequences += sequences

@@ -88,7 +88,10 @@ class Catalogue:
 
     def remove(self, id_n: Tensor) -> None:
         """Removes the ids of any process that are there."""
-        before, row_n = len(self), self._table.remove(torch.unique(self._of_all(id_n)))
+        id_n = self._of_all(id_n)
+        if not len(id_n):
+            return
+        before, row_n = len(self), self._table.remove(torch.unique(id_n))
         gone_n = self._place_R[row_n].sort().values
         last_n = torch.arange(len(self), before, device=gone_n.device)
         moving_n = last_n[~torch.isin(last_n, gone_n)]

@@ -95,7 +95,7 @@ class Shard:
         age = self._settings.max_age
         limit = self._oldest if age is None else oldest_allowed(now_ms, age)
         if limit <= self._oldest:
-            return self._take_away(_no_rows(self._device))
+            return _no_rows(self._device)
         self._oldest = limit
         row_n = self._evictable()
         return self._take_away(row_n[self.rows.last_seen_R[row_n] < limit])
@@ -103,7 +103,7 @@ class Shard:
     def _evict_surplus(self) -> Tensor:
         surplus = self._surplus()
         if not surplus:
-            return self._take_away(_no_rows(self._device))
+            return _no_rows(self._device)
         row_n = self._evictable()
         id_n, last_seen_n = self.ids.id_R[row_n], self.rows.last_seen_R[row_n]
         return self._take_away(row_n[least_recent(id_n, last_seen_n, surplus, self._exchange)])
