@@ -8,6 +8,9 @@ for all 2 D H N² operations a sequence of N tokens forward, half of a square of
 2.5 times that backward, whatever a kernel does in truth. Each number is the median of replays of a
 CUDA graph after warm-up, so that Python's share is left out; the last column is a call from Python.
 
+A second table has a local window and a contextual prefix, with both biases, beside all of what is
+before: milliseconds, and TFLOP/s of what is seen alone.
+
 Before that, all is checked against float64: the relative error must be at most twice that of plain
 PyTorch in bfloat16, or nothing is measured.
 """
@@ -15,7 +18,7 @@ PyTorch in bfloat16, or nothing is measured.
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import triton
@@ -24,6 +27,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from benchmarks.measure import table
+from kernels.attention_mask import ALL_BEFORE, Mask
 from kernels.hstu_attention import RelativeBias, hstu_attention
 
 Run = Callable[[], object]
@@ -36,6 +40,15 @@ SHAPES = {
     "32 × 2048, 8 heads of 64": ([2048] * 32, 8, 64),
     "32 × 2048, 4 heads of 128": ([2048] * 32, 4, 128),
 }
+MASKS = {
+    "all before": ALL_BEFORE,
+    "window 4,096": Mask(window=4096),
+    "window 1,024": Mask(window=1024),
+    "window 256": Mask(window=256),
+    "prefix 256": Mask(prefix=256),
+    "window 1,024, prefix 256": Mask(window=1024, prefix=256),
+}
+MASKED = ("8 × 8192, 8 heads of 64", "32 × 2048, 8 heads of 64")
 RIVALS = {
     "FlashAttention-2": SDPBackend.FLASH_ATTENTION,
     "cuDNN": SDPBackend.CUDNN_ATTENTION,
@@ -52,6 +65,7 @@ class Inputs:
     offsets_B1: Tensor
     times: tuple[Tensor, Tensor]
     lengths: list[int]
+    mask: Mask = ALL_BEFORE
 
     def attend(self, *, biased: bool = True, implementation: str | None = None) -> Tensor:
         """The output of attention."""
@@ -61,6 +75,8 @@ class Inputs:
             *(q, k, v, self.offsets_B1),
             longest=max(self.lengths),
             bias=bias,
+            window=self.mask.window,
+            prefix=self.mask.prefix,
             alpha=q.shape[2] ** -0.5,
             implementation=implementation,
         )
@@ -68,7 +84,22 @@ class Inputs:
     def to(self, kind: torch.dtype) -> "Inputs":
         """The same numbers in another type."""
         leaves = [leaf.detach().to(kind).requires_grad_() for leaf in self.leaves]
-        return Inputs(leaves, self.dout_THD.to(kind), self.offsets_B1, self.times, self.lengths)
+        return replace(self, leaves=leaves, dout_THD=self.dout_THD.to(kind))
+
+    def pairs(self) -> int:
+        """How many queries and keys see each other; half a square of a sequence where all is seen
+        that is before."""
+        window, prefix = self.mask.window, self.mask.prefix
+        if window is None and not prefix:
+            return sum(length**2 for length in self.lengths) // 2
+        return sum(_seen(length, window or length, prefix) for length in self.lengths)
+
+
+def _seen(length: int, window: int, prefix: int) -> int:
+    at_N = torch.arange(length)
+    beyond_N = (at_N - window + 1).clamp(min=0)  # keys before the window, of which some are context
+    after_N = (min(prefix, length) - 1 - at_N).clamp(min=0)
+    return int((at_N + 1 - beyond_N + beyond_N.clamp(max=prefix) + after_N).sum())
 
 
 def skewed_lengths() -> list[int]:
@@ -109,9 +140,9 @@ def inputs(lengths: Sequence[int], heads: int, width: int, options: argparse.Nam
     return Inputs(leaves, rows[3], offsets_B1, (time_T, time_T - 1000), list(lengths))
 
 
-def check(width: int, options: argparse.Namespace) -> bool:
+def check(width: int, mask: Mask, options: argparse.Namespace) -> bool:
     """Whether the output and all gradients are as exact as they have to be; prints the errors."""
-    each = inputs([1500, 1, 0, 777, 64], 3, width, options)
+    each = replace(inputs([1500, 1, 0, 777, 64], 3, width, options), mask=mask)
     wide, plain = each.to(torch.float64), each.to(torch.bfloat16)
     exact = _results(wide, wide.attend())
     right = True
@@ -123,9 +154,8 @@ def check(width: int, options: argparse.Namespace) -> bool:
         allowed = [2 * _error(x, y) + 4e-3 / 2 for x, y in zip(usual, exact, strict=True)]
         right &= all(error <= most for error, most in zip(errors, allowed, strict=True))
         named = ", ".join(f"{error:.1e}" for error in errors)
-        print(
-            f"width {width}, tables {tables}: errors of out, dq, dk, dv, dposition, dtime: {named}"
-        )
+        seen = f"width {width}, window {mask.window}, prefix {mask.prefix}, tables {tables}"
+        print(f"{seen}: errors of out, dq, dk, dv, dposition, dtime: {named}")
     return right
 
 
@@ -203,10 +233,28 @@ def rates(each: Inputs, runs: tuple[Run, Run] | None, timer: Callable[[Run], flo
     """TFLOP/s forward / forward and backward."""
     if runs is None:
         return "–"
+    return rate(each, timer(runs[0]), timer(runs[1]))
+
+
+def rate(each: Inputs, forward_ms: float, both_ms: float) -> str:
+    """The same of times."""
     _, heads, width = each.leaves[0].shape
-    operations = 2 * width * heads * sum(length**2 for length in each.lengths)
-    forward, both = (timer(run) for run in runs)
-    return f"{operations / forward / 1e9:.0f} / {3.5 * operations / both / 1e9:.0f}"
+    operations = 4 * width * heads * each.pairs()
+    return f"{operations / forward_ms / 1e9:.0f} / {3.5 * operations / both_ms / 1e9:.0f}"
+
+
+def masked(name: str, options: argparse.Namespace) -> list[list[str]]:
+    """Of a shape, a row of each mask: milliseconds, how many times as fast as all, TFLOP/s."""
+    rows: list[list[str]] = []
+    all_ms = (0.0, 0.0)
+    for what, mask in MASKS.items():
+        each = replace(inputs(*SHAPES[name], options), mask=mask)
+        forward_ms, both_ms = (replayed_ms(run) for run in ours(each, biased=True))
+        all_ms = all_ms if rows else (forward_ms, both_ms)
+        times = f"{forward_ms:.2f} / {both_ms:.2f}"
+        faster = f"**{all_ms[0] / forward_ms:.2f}× / {all_ms[1] / both_ms:.2f}×**"
+        rows.append([name, what, times, faster, rate(each, forward_ms, both_ms)])
+    return rows
 
 
 def main() -> int:
@@ -222,7 +270,8 @@ def main() -> int:
     if not torch.cuda.is_available():
         parser.error("no GPU: this measures CUDA kernels")
     print(torch.cuda.get_device_name(), "torch", torch.__version__, "triton", triton.__version__)
-    checks = [check(width, options) for width in (64, 128)]
+    masks = (ALL_BEFORE, MASKS["window 256"], MASKS["window 1,024, prefix 256"])
+    checks = [check(width, mask, options) for width in (64, 128) for mask in masks]
     if not all(checks):
         print("the check failed: nothing is measured")
         return 1
@@ -238,6 +287,8 @@ def main() -> int:
         print(lines[-1], flush=True)
     print(f"\nTFLOP/s, forward / forward and backward, times: {options.times}\n")
     print(table(HEADS, lines))
+    rows = [row for name in MASKED for row in masked(name, options)]
+    print(f"\n{table(['shape', 'seen', 'ms', 'to all', 'TFLOP/s'], rows)}")
     return 0
 
 

@@ -44,7 +44,8 @@ def test_blocks_with_tables_of_other_sizes_share_a_plan(device: torch.device) ->
 
 
 def test_a_plan_is_made_once(device: torch.device) -> None:
-    each, plan = EACH.to(device), plan_of(EACH.to(device))
+    each = EACH.to(device)
+    plan = plan_of(each)
     everything(each, plan)
     made = dict(plan._made)
     everything(each, plan)
