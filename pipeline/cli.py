@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from pipeline import arguments
+from pipeline.extras import needs
 from pipeline.failures import told
 from pipeline.flink.commands import app as flink
 from schemas.failures import UsageError
@@ -58,10 +59,11 @@ def run(
     metrics_port: arguments.MetricsPort = None,
 ) -> None:
     """Make sequences of events. Other options go to Beam, as --runner=FlinkRunner."""
-    from pipeline.options import run_of
-    from pipeline.progress import shown_while
-    from pipeline.run import run as run_pipeline
-    from pipeline.security_file import security_options
+    with needs("pipeline"):
+        from pipeline.options import run_of
+        from pipeline.progress import shown_while
+        from pipeline.run import run as run_pipeline
+        from pipeline.security_file import security_options
 
     what = run_of(
         load_spec(spec),
@@ -109,10 +111,11 @@ def train(
     metrics_port: arguments.MetricsPort = None,
 ) -> None:
     """Train HSTU on sequences as they come, in one pass that goes on where it was stopped."""
-    from model.config import load_config
-    from pipeline.security_file import security_options
-    from pipeline.train.command import train as run_training
-    from pipeline.train.options import Training, input_of
+    with needs("trainer"):
+        from model.config import load_config
+        from pipeline.security_file import security_options
+        from pipeline.train.command import train as run_training
+        from pipeline.train.options import Training, input_of
 
     what = Training(
         load_spec(spec),
@@ -142,10 +145,11 @@ def score(
     bfloat16: arguments.BFloat16 = False,
 ) -> None:
     """Score candidates for users: which actions they would take, by a model of phia train."""
-    from model.scoring.scorer import Serving
-    from pipeline.device import device_of
-    from pipeline.score.command import Scoring, summary
-    from pipeline.score.command import score as run_scoring
+    with needs("trainer"):
+        from model.scoring.scorer import Serving
+        from pipeline.device import device_of
+        from pipeline.score.command import Scoring, summary
+        from pipeline.score.command import score as run_scoring
 
     serving = Serving(microbatch=microbatch, cache_bytes=cache_mb << 20, bfloat16=bfloat16)
     on = device_of(device)
@@ -187,8 +191,9 @@ def report(
     ] = None,
 ) -> None:
     """Make one page on what a run did, or follow it while it runs."""
-    from pipeline.report.page import write_page
-    from pipeline.report.watch import watch as watch_folder
+    with needs("report"):
+        from pipeline.report.page import write_page
+        from pipeline.report.watch import watch as watch_folder
 
     if html is None and not watch:
         raise UsageError("report: say --html FILE, or --watch")
@@ -202,7 +207,8 @@ def report(
 @app.command()
 def erase(out: Annotated[Path, typer.Argument(help="A folder that phia run wrote.")]) -> None:
     """Remove the rows of erased users from a folder already written."""
-    from pipeline.erase import erase as erase_rows
+    with needs("pipeline"):
+        from pipeline.erase import erase as erase_rows
 
     rows, files = erase_rows(out)
     typer.echo(f"{rows:,} sequences removed, {files:,} files rewritten")
@@ -228,8 +234,9 @@ def simulate(
     replace: Annotated[bool, typer.Option(help="Replace what was simulated before.")] = False,
 ) -> None:
     """Simulate a platform: views, reactions, profiles, sessions and erasures, faults included."""
-    from pipeline.progress import shown_while
-    from pipeline.simulate.command import simulated
+    with needs("pipeline"):
+        from pipeline.progress import shown_while
+        from pipeline.simulate.command import simulated
 
     numbers = {"seed": seed, "users": users, "items": items, "days": days, "events": events}
     with shown_while("simulating", errors) as progress:
@@ -257,8 +264,9 @@ def broker(
     ] = None,
 ) -> None:
     """Run a real Kafka broker on this machine, for development, until Ctrl-C."""
-    from pipeline.broker import serve
-    from pipeline.options import topics_of
+    with needs("pipeline,broker"):
+        from pipeline.broker import serve
+        from pipeline.options import topics_of
 
     serve(folder, port, topics_of(topic or []), progress=typer.echo)
 
@@ -269,7 +277,8 @@ def demo(
     events: Annotated[int, typer.Option(min=1_000)] = 100_000,
 ) -> None:
     """Show the whole way: a broker, a simulated platform, the pipeline, and what came out."""
-    from pipeline.demo.show import show
+    with needs("pipeline,broker,report,trainer"):
+        from pipeline.demo.show import show
 
     show(out, events, Console())
 

@@ -1,6 +1,7 @@
 """The command `phia` as a shell sees it: statuses, one line for what goes wrong, no traceback."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from tests.machine import Raw
 from tests.model import shop as small
 from tests.oracles import shop
 from tests.pipeline.running import Ran, files_of, lines_in
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @dataclass(frozen=True)
@@ -203,3 +206,36 @@ def test_training_on_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
     second = phia(*command)
     assert second.status == 0
     assert "goes on from step 1 of" in second.out
+
+
+LACKING = [
+    ("vl_convert", "report", ["report", ".", "--html", "page.html"]),
+    ("jinja2", "report", ["report", ".", "--watch"]),
+    ("datasketches", "report", ["report", ".", "--html", "page.html"]),
+    ("apache_beam", "pipeline", ["run", "spec.yaml", "--input", ".", "--output", "out"]),
+    ("polars", "pipeline", ["erase", "."]),
+    ("kafka", "pipeline", ["simulate", "spec.yaml", "--output", "out"]),
+    ("kafka", "pipeline,broker", ["broker"]),
+    ("torch", "trainer", ["train", "spec.yaml", "--input", ".", "--checkpoint", "model"]),
+]
+
+
+@pytest.mark.parametrize(("package", "extra", "words"), LACKING)
+def test_a_package_that_is_not_installed_is_told_with_the_extra_that_brings_it(
+    package: str, extra: str, words: list[str], tmp_path: Path
+) -> None:
+    """To Python a module that is None in `sys.modules` is one that can't be found."""
+    code = f"import sys; sys.modules[{package!r}] = None; from pipeline.cli import main; main()"
+    command = [sys.executable, "-c", code, *words]
+    ran = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == f"this needs the package {package}: pip install 'phia[{extra}]'\n"
+    assert [*tmp_path.iterdir()] == []
