@@ -23,6 +23,10 @@ class NothingYet(ReportError):
     """A run's folder in which nothing has been counted."""
 
 
+class Vanished(ReportError):
+    """A file that went while it was read, as those of before go when a run replaces them."""
+
+
 @dataclass(frozen=True)
 class Folder:
     """What a run wrote."""
@@ -61,16 +65,18 @@ def open_folder(path: Path) -> Folder:
             f"{path} has no {SPEC_FILE}, which says what ids mean: copy the run's spec there"
         )
     folder = Folder(path, load_spec(path / SPEC_FILE))
-    with reading(folder):
+    with reading(path):
         if folder.scan(STATISTICS).head(1).collect().is_empty():
             raise NothingYet(f"{path / STATISTICS} has no rows yet: nothing was counted")
     return folder
 
 
 @contextmanager
-def reading(folder: Folder) -> Iterator[None]:
-    """Makes a ReportError of one line of what goes wrong when files are read."""
+def reading(path: Path) -> Iterator[None]:
+    """Makes a ReportError of one line of what goes wrong when a folder's files are read."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise Vanished(f"{path}: a file went while it was read; try again ({error})") from error
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise ReportError(f"{folder.path}: {' '.join(str(error).split())[:300]}") from error
+        raise ReportError(f"{path}: {' '.join(str(error).split())[:300]}") from error

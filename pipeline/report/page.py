@@ -42,7 +42,7 @@ def report_of(folder: Folder, users: Sequence[str] = ()) -> Report:
 
     Raises ReportError where a file can't be read, or a user is not there.
     """
-    with reading(folder):
+    with reading(folder.path):
         sums, longest = sums_of(folder), newest(folder)
         return Report(
             folder.spec.name,

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,13 +13,17 @@ from urllib.parse import parse_qs, urlsplit
 
 import xxhash
 
-from pipeline.report.folder import NothingYet, ReportError, open_folder
+from pipeline.report.folder import NothingYet, ReportError, Vanished, open_folder, reading
 from pipeline.report.page import Report, asset, page, parts, report_of, waiting
 from schemas.ids import canonical_json
+from schemas.problems import SpecError
 
 HOST = "127.0.0.1"
 REST = 4
 """Between two makings of the page it rests as many times as long as one takes."""
+
+_WRONG = (ReportError, SpecError)
+"""What may be wrong with a folder now, and be right when it is asked for again."""
 
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'self'; "
@@ -40,8 +44,9 @@ class Followed:
     _not_before: float = 0.0
 
     def now(self) -> tuple[str, Report]:
-        """The newest report, with its version. Raises ReportError."""
-        with self._lock:
+        """The newest report, with its version. Raises ReportError and SpecError; asked again, it
+        reads anew."""
+        with self._lock, reading(self.out):
             version = _version(self.out)
             began = time.monotonic()
             if self.report is None or (version != self.version and began >= self._not_before):
@@ -62,12 +67,12 @@ def _version(out: Path) -> str:
 def watch(out: Path, port: int, users: Sequence[str], say: Callable[[str], None]) -> None:
     """Serves the page on a folder at a port of the loopback address, 0 for any, until Ctrl-C.
 
-    A folder without statistics is waited for. Raises ReportError for one that is no run's, and
-    where the port is taken.
+    A folder without statistics is waited for, and one whose files are being replaced. Raises
+    ReportError for one that is no run's, and where the port is taken.
     """
     try:
         open_folder(out)
-    except NothingYet as nothing:
+    except (NothingYet, Vanished) as nothing:
         say(f"{nothing}; waiting")
     with _server(Followed(out, users), port) as server:
         say(f"The page is at http://{HOST}:{server.server_port}/ (Ctrl-C ends it)")
@@ -119,7 +124,7 @@ def _handler(followed: Followed) -> type[BaseHTTPRequestHandler]:
             """What is new since the version that the browser has seen: nothing, or all parts."""
             try:
                 version, report = followed.now()
-            except ReportError as error:
+            except _WRONG as error:
                 self._answer(HTTPStatus.OK, "application/json", json.dumps({"wrong": str(error)}))
                 return
             if version == seen:
@@ -136,8 +141,9 @@ def _handler(followed: Followed) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Security-Policy", _POLICY)
             self.send_header("X-Content-Type-Options", "nosniff")
             self.send_header("Cache-Control", "no-store")
-            self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # the browser has gone
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             """Says nothing of requests."""
@@ -148,5 +154,5 @@ def _handler(followed: Followed) -> type[BaseHTTPRequestHandler]:
 def _whole(followed: Followed) -> str:
     try:
         return page(followed.now()[1], watched=True)
-    except ReportError as error:
+    except _WRONG as error:
         return waiting(str(error))
