@@ -8,9 +8,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.report.folder import open_folder
+from pipeline.report.page import report_of
 from tests.examples.example import Example, Record, csv_records, ran
 from tests.examples.uncut import uncut
 from tests.oracles import counting, oracle
+from tests.oracles.figures import facts
+from tests.oracles.happened import happened
+from tests.pipeline.report import test_figures as figures
 from tests.transforms.core.counting import differences
 
 PUBLISHED = "deskdrop/users_interactions.csv.xz"
@@ -103,6 +108,21 @@ def test_every_measure_is_a_plain_count_of_the_records(
     assert deskdrop.totals["bytes", "interactions", None, None] == sum(
         len(record[name].encode()) for record in records for name in MAPPED if record[name]
     )
+
+
+@pytest.mark.timeout(400)  # the oracle takes half a minute of the CPU
+def test_every_figure_of_the_page_is_a_plain_count_of_the_records(
+    deskdrop: Example, records: list[Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longest history stays under N and M, so the oracle need not look for where to cut."""
+    monkeypatch.setattr(oracle, "held", uncut)
+    now = happened(deskdrop.spec, {"interactions": [*records]})
+    now.bytes["interactions"] = sum(  # of csv, which the oracle reads as records
+        len(record[name].encode()) for record in records for name in MAPPED if record[name]
+    )
+    told = report_of(open_folder(deskdrop.output))
+    assert figures.differences(told, now) == []
+    assert {fact.name: fact.value for fact in told.facts} == pytest.approx(facts(now))
 
 
 def test_a_history_has_every_session_in_it(deskdrop: Example) -> None:

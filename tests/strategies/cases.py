@@ -21,6 +21,7 @@ from tests.strategies.weights import now_and_then, weighted
 
 Case = tuple[Spec, dict[str, list[Record]]]
 START = 1_700_000_000_000  # ms
+_DAY = 86_400_000
 _SOURCES = [*["events"] * 14, *["clicks"] * 6, *["follows"] * 4, "erasures"]
 _DAMAGED = [
     b"{", b"[1]", b"null", b'"text"', b"{}", b'{"user":NaN}', b'{"user":"\\ud800"}',
@@ -40,12 +41,23 @@ def cases(draw: st.DrawFn, max_records: int = 26) -> Case:
 
 
 @st.composite
-def streams(draw: st.DrawFn, spec: Spec, max_records: int) -> dict[str, list[Record]]:
-    """The raw records of the sources of a spec, as in `cases`."""
+def long_cases(draw: st.DrawFn, max_records: int = 16) -> Case:
+    """The same over days, weeks or years: a stream on each of some days, of the same users."""
+    spec = draw(specs())
+    days = draw(st.lists(st.sampled_from([0, 1, 2, 8, 70, 75, 200, 500]), min_size=1, max_size=4))
+    parts = [draw(streams(spec, max_records, START + day * _DAY)) for day in days]
+    return spec, {name: [raw for part in parts for raw in part[name]] for name in spec["sources"]}
+
+
+@st.composite
+def streams(
+    draw: st.DrawFn, spec: Spec, max_records: int, start: int = START
+) -> dict[str, list[Record]]:
+    """The raw records of the sources of a spec, as in `cases`, from a time on, ms."""
     sources: dict[str, list[Record]] = {name: [] for name in spec["sources"]}
     forms = {name: _Form.of(source) for name, source in spec["sources"].items()}
     steps = _steps(settings_of(spec))
-    clocks = dict.fromkeys(USERS, START)
+    clocks = dict.fromkeys(USERS, start)
     users = draw(st.sampled_from([USERS[:1], USERS[:1], USERS[:2], USERS]))
     for _ in range(draw(_counts(max_records))):
         user, name = draw(st.sampled_from(users)), draw(st.sampled_from(_SOURCES))

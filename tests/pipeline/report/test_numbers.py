@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pipeline.report.page import Report, page, report_of
 from pipeline.report.tables import Table, written
 from schemas.load import SPEC_FILE, spec_text
 from schemas.outputs import STATISTICS, output_schemas
+from schemas.spec import Spec
 from tests.machine import Machine, decode, observations, spec_of
 from tests.oracles import oracle, shop
 from tests.oracles.compression import Group, groups_of
@@ -36,19 +37,29 @@ def report(case: Case) -> Report:
 
 
 def folder_of(case: Case, path: Path) -> Path:
-    spec, parsed = case[0], spec_of(case[0])
-    machine = Machine(parsed)
-    rows = machine.fire(observations(parsed, decode(parsed, case[1])))
-    tables = {name: schema.empty_table() for name, schema in output_schemas(spec_of(spec)).items()}
-    each = [{**row, "spec": "0" * 16} for row in rows]
-    tables["sequences"] = pa.Table.from_pylist(each, schema=tables["sequences"].schema)
+    """What the rules make of a case, as a run would write it."""
+    parsed = spec_of(case[0])
+    machine, parts = Machine(parsed), decode(parsed, case[1])
+    rows = [{**row, "spec": "0" * 16} for row in machine.fire(observations(parsed, parts))]
     gone = [{"user_id": user, "time": time} for user, time in machine.tombstones]
-    tables["tombstones"] = pa.Table.from_pylist(gone, schema=tables["tombstones"].schema)
-    tables["statistics"] = counts(case)
-    for name, table in tables.items():
+    schemas = output_schemas(parsed)
+    tables = {
+        "sequences": pa.Table.from_pylist(rows, schema=schemas["sequences"]),
+        "tombstones": pa.Table.from_pylist(gone, schema=schemas["tombstones"]),
+        "statistics": counts(case),
+        "rejected": pa.concat_tables(
+            [schemas["rejected"].empty_table(), *(part.rejected for part in parts)]
+        ),
+    }
+    return folder_with(path, parsed, tables)
+
+
+def folder_with(path: Path, spec: Spec, tables: Mapping[str, pa.Table]) -> Path:
+    """A folder of these outputs; the others are empty."""
+    for name, schema in output_schemas(spec).items():
         (path / name).mkdir()
-        pq.write_table(table, path / name / "part.parquet")
-    (path / SPEC_FILE).write_text(spec_text(parsed), encoding="utf-8")
+        pq.write_table(tables.get(name, schema.empty_table()), path / name / "part.parquet")
+    (path / SPEC_FILE).write_text(spec_text(spec), encoding="utf-8")
     return path
 
 
