@@ -189,6 +189,10 @@ def report(
     user: Annotated[
         list[str] | None, typer.Option(help="Whose timeline to show; may be repeated.")
     ] = None,
+    events: Annotated[
+        Path | None,
+        typer.Option(help="The folder that the run read: timelines with their raw entries."),
+    ] = None,
 ) -> None:
     """Make one page on what a run did, or follow it while it runs."""
     with needs("report"):
@@ -197,8 +201,10 @@ def report(
 
     if html is None and not watch:
         raise UsageError("report: say --html FILE, or --watch")
+    if html is None and events is not None:
+        raise UsageError("report: --events goes with --html FILE")
     if html is not None:
-        write_page(out, html, user or [])
+        write_page(out, html, user or [], events)
         typer.echo(f"{html}: {html.stat().st_size / 1e6:,.1f} MB")
     if watch:
         watch_folder(out, port, user or [], typer.echo)

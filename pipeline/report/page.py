@@ -37,10 +37,11 @@ class Report:
     people: Sequence[Person]
 
 
-def report_of(folder: Folder, users: Sequence[str] = ()) -> Report:
-    """What there is to tell of a folder, with the timelines of these users, or of a few.
+def report_of(folder: Folder, users: Sequence[str] = (), events: Path | None = None) -> Report:
+    """What there is to tell of a folder, with the timelines of these users, or of a few; and with
+    the raw entries of these, where `events` has the files that the run read.
 
-    Raises ReportError where a file can't be read, or a user is not there.
+    Raises ReportError where a file can't be read, a user is not there, or the events are others.
     """
     with reading(folder.path):
         sums, longest = sums_of(folder), newest(folder)
@@ -58,16 +59,18 @@ def report_of(folder: Folder, users: Sequence[str] = ()) -> Report:
                 training(sums, folder.spec),
                 engagement(sums, folder.spec),
             ],
-            people_told(folder, users or some_users(longest)),
+            people_told(folder, users or some_users(longest), events),
         )
 
 
-def write_page(out: Path, file: Path, users: Sequence[str] = ()) -> None:
-    """Writes the page on a folder into a file, whole or not at all.
+def write_page(
+    out: Path, file: Path, users: Sequence[str] = (), events: Path | None = None
+) -> None:
+    """Writes the page on a folder into a file, whole or not at all; as `report_of` has it.
 
     Raises ReportError where no page can be made of the folder, or the file can't be written.
     """
-    text = page(report_of(open_folder(out), users))
+    text = page(report_of(open_folder(out), users, events))
     hidden = file.with_name(f".{file.name}.new")
     try:
         hidden.write_text(text, encoding="utf-8")

@@ -32,9 +32,10 @@ def newest(folder: Folder) -> pl.DataFrame:
 
 
 def living(folder: Folder) -> pl.LazyFrame:
-    """The sequences that no erasure makes void."""
+    """The sequences that no erasure makes void, each once: a stream may have written some again."""
     gone = folder.scan("tombstones").group_by("user_id").agg(pl.col("time").max().alias("erased"))
-    joined = folder.scan("sequences").join(gone, on="user_id", how="left")
+    once = folder.scan("sequences").unique("sequence_id", keep="any")
+    joined = once.join(gone, on="user_id", how="left")
     there = pl.col("erased").is_null() | (pl.col("session_end") > pl.col("erased"))
     return joined.filter(there).drop("erased")
 

@@ -208,6 +208,20 @@ def test_training_on_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert "goes on from step 1 of" in second.out
 
 
+def test_a_report_with_the_events_of_the_run_and_without(
+    spec: Path, read: Path, tmp_path: Path
+) -> None:
+    out, html = tmp_path / "out", tmp_path / "page.html"
+    assert phia("run", spec, "--input", read, "--output", out).status == 0
+    said = phia("report", out, "--html", html, "--events", read)
+    assert (said.status, said.err) == (0, "")
+    assert said.out.startswith(f"{html}: 0.")
+    assert "What came in" in html.read_text(encoding="utf-8")
+    assert "goes with --html FILE" in wrong(2, "report", out, "--watch", "--events", read)
+    line = wrong(2, "report", out, "--html", html, "--events", tmp_path / "none")
+    assert line == f"--events={tmp_path}/none: must be the folder that the run read"
+
+
 LACKING = [
     ("vl_convert", "report", ["report", ".", "--html", "page.html"]),
     ("jinja2", "report", ["report", ".", "--watch"]),

@@ -50,7 +50,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(out: Path) -> str:
-    write_page(out, out.parent / "page.html")
+    write_page(out, out.parent / "page.html", EVIL, out.parent / "in")
     return (out.parent / "page.html").as_uri()
 
 
@@ -78,6 +78,8 @@ def test_hostile_texts_are_texts(browser: Browser, page: str) -> None:
         text = seen.page.locator("body").text_content() or ""
         for evil in EVIL[:3]:
             assert evil[:20] in text
+        raw = seen.page.locator(".came li").all_text_contents()
+        assert all(any(evil[:20] in line for line in raw) for evil in EVIL[:3])
         assert "\u202e" not in text
         assert "y" * 400 not in text
 
