@@ -37,15 +37,19 @@ class Embedding(nn.Module):
         self.removal_M = _learned(len(spec.features), width)
         self.hour_M = _learned(HOURS_OF_WEEK, width) if inputs.hour_of_week else None
 
-    def forward(self, batch: SequenceBatch, lookup: Lookup | Vectors, view: View) -> Tensor:
-        """Vectors of a view's positions: [F, M]. Where actions are fused into a position, both
-        tokens' vectors are added."""
+    def tokens(self, batch: SequenceBatch, lookup: Lookup | Vectors) -> Tensor:
+        """What each token is, by itself: [T, M]; the same for all views."""
         x_TM = fn.embedding(batch.type_T, self.type_M)
         x_TM = x_TM.index_add(0, _tokens(batch, CONTENT), self._contents(batch.categories, lookup))
         x_TM = x_TM.index_add(0, _tokens(batch, ACTION), self._actions(batch))
         if self.inputs.features:
             for number, name in enumerate(self.features):
                 x_TM = self._with_feature(x_TM, batch, lookup, number, name)
+        return x_TM
+
+    def forward(self, batch: SequenceBatch, x_TM: Tensor, view: View) -> Tensor:
+        """Vectors of a view's positions, of those of the tokens: [F, M]. Where actions are fused
+        into a position, both tokens' vectors are added."""
         is_fused_F = (view.action_F >= 0).unsqueeze(1)
         following_F = (view.token_F + 1).clamp(max=max(batch.tokens - 1, 0))
         fused_FM = x_TM.index_select(0, following_F)

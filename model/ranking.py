@@ -49,11 +49,11 @@ class Ranking(nn.Module):
         self.head = RankingHead(config.model.width, self.actions)
 
     def forward(
-        self, batch: SequenceBatch, lookup: Lookup, embedding: Embedding, seed: int = 0
+        self, batch: SequenceBatch, token_TM: Tensor, embedding: Embedding, seed: int = 0
     ) -> Ranked:
         """Predictions at each Φ of a batch."""
         view = ranking_view(batch, self.features)
-        x_FM = embedding(batch, lookup, view)
+        x_FM = embedding(batch, token_TM, view)
         known_FM, balance = self.stack(x_FM, layout_of(batch, view), seed)
         at_N = view.has_target_F.nonzero().squeeze(1)
         return Ranked(

@@ -1,6 +1,6 @@
 """The retrieval task: after each content, which content comes next.
 
-Legend: F positions of a view, N positions with a target, M width, S other contents.
+Legend: T tokens, F positions of a view, N positions with a target, M width, S other contents.
 """
 
 from dataclasses import dataclass, replace
@@ -66,11 +66,11 @@ class Retrieval(nn.Module):
         self.bias = FreshnessBias() if config.retrieval.freshness else None
 
     def forward(
-        self, batch: SequenceBatch, lookup: Lookup, embedding: Embedding, seed: int = 0
+        self, batch: SequenceBatch, token_TM: Tensor, embedding: Embedding, seed: int = 0
     ) -> Retrieved:
         """Queries at each position of a batch that has a target."""
         view = retrieval_view(batch, self.positive, self.features)
-        x_FM = embedding(batch, lookup, view)
+        x_FM = embedding(batch, token_TM, view)
         known_FM, balance = self.stack(x_FM, layout_of(batch, view), seed)
         at_N = view.has_target_F.nonzero().squeeze(1)
         return Retrieved(
@@ -91,7 +91,8 @@ class Retrieval(nn.Module):
         view = retrieval_view(batch, self.positive, self.features)
         last_B = view.offsets_B1[1:] - 1
         view = replace(view, query_time_F=view.query_time_F.index_fill(0, last_B, now_ms))
-        known_FM, _ = self.stack(embedding(batch, lookup, view), layout_of(batch, view))
+        x_FM = embedding(batch, embedding.tokens(batch, lookup), view)
+        known_FM, _ = self.stack(x_FM, layout_of(batch, view))
         query_BM: Tensor = self.head(known_FM[last_B])
         return query_BM
 

@@ -95,13 +95,15 @@ class Trainer:
         """This process's part of the mean loss over all targets."""
         new_only = self.config.targets == "session"
         sums, balances = {}, torch.zeros((), device=self.device)
+        token_TM = self.model.embedding.tokens(batch, lookup)
         for name, task in self.model.tasks():
             self.model.eval()
             if self.config.model.dropout:
                 with torch.no_grad():
-                    self.scores[name].add(task(batch, lookup, self.model.embedding), batch, lookup)
+                    scored = task(batch, token_TM, self.model.embedding)
+                    self.scores[name].add(scored, batch, lookup)
             self.model.train()
-            said = task(batch, lookup, self.model.embedding, self._seed)
+            said = task(batch, token_TM, self.model.embedding, self._seed)
             if not self.config.model.dropout:
                 self.scores[name].add(said, batch, lookup)
             sums[name] = said.loss(lookup, new_only)

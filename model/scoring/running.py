@@ -110,7 +110,8 @@ class Running:
         queries = Queries(self._blocks(counts), position_T, batch.time_T)
         cached = self._cached(list(histories), before, cache)
         with torch.no_grad():
-            x_TM = self._embedding(batch, self._tables.read(batch), whole_view(batch))
+            token_TM = self._embedding.tokens(batch, self._tables.read(batch))
+            x_TM = self._embedding(batch, token_TM, whole_view(batch))
         if self._graphs is not None and sum(counts) <= MOST_NEW:
             self._graphs.extend(x_TM, batch.offsets_B1, queries, row_T, cached)
             return

@@ -38,7 +38,8 @@ def whole_logits(
     batch = (batch if ranking.features else without_features(batch)).to(device)
     view = ranking_view(batch)
     layout = replace(layout_of(batch, view), targets_B=torch.tensor(counts, device=device))
-    x_FM = model.embedding(batch, tables.read(batch), view).to(kind)
+    token_TM = model.embedding.tokens(batch, tables.read(batch))
+    x_FM = model.embedding(batch, token_TM, view).to(kind)
     plan = layout.plan(ranking.stack.shape.window)
     for block in ranking.stack.blocks:
         x_FM, _ = block(x_FM, layout, plan)

@@ -79,7 +79,7 @@ def test_it_is_the_sum_of_what_a_token_is_made_of(
     lookup = Tables(shop.SPEC, config, Exchange.alone(), "cpu").fetch(batch, batch.id_T[:0])
     keep = inputs.features
     view = ranking_view(batch, keep) if task == "ranking" else retrieval_view(batch, 2, keep)
-    found = embedding(batch, lookup, view)
+    found = embedding(batch, embedding.tokens(batch, lookup), view)
     assert (batch.id_T[batch.type_T == FIRST_FEATURE + 1] < 0).any()
     assert torch.allclose(found, expected(embedding, batch, lookup, view), atol=1e-6)
 

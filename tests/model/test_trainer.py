@@ -127,7 +127,8 @@ def test_the_loss_is_the_mean_over_targets(batches: list[SequenceBatch], targets
     lookup = made.tables.fetch(batch, batch.id_T[:0])
     ranking = made.model.ranking
     assert ranking is not None
-    ranked = ranking(batch, lookup, made.model.embedding)
+    embedding = made.model.embedding
+    ranked = ranking(batch, embedding.tokens(batch, lookup), embedding)
     kept = torch.ones_like(ranked.is_new_N) if targets == "all" else ranked.is_new_N
     losses = binary_cross_entropy_with_logits(
         ranked.logits_NA[kept], ranked.is_done_NA[kept].float()

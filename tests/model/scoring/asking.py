@@ -87,5 +87,9 @@ def alone(model: Recommender, tables: Tables, asked: Request) -> Tensor:
         content = contents_of(asked, number, number + 1, tuple(asked.history.categories))
         batch = joined(asked.history, content)
         lookup = tables.fetch(batch, batch.id_T[:0], sighted=False)
-        found.append(model.ranking(batch, lookup, model.embedding).logits_NA[-1])
+        found.append(
+            model.ranking(batch, model.embedding.tokens(batch, lookup), model.embedding).logits_NA[
+                -1
+            ]
+        )
     return torch.stack(found)
