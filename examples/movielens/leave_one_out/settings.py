@@ -1,0 +1,66 @@
+"""What a run is: a line of the table. The defaults are those of the paper's larger model."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is shaped and trained.
+
+    `query_width` and `value_width` are of a head. `time`: bias by time; `traits`, `genres` and
+    `stars`: what is shown beside the items. `negatives` of each position, or 0: all items. `newest`
+    is the share of users whose newest window is learned in an epoch, others have one from anywhere.
+    `cosine`: the rate falls to zero along one. `average`: the weights that are judged are a moving
+    average, which keeps this much in a step; 0: the weights themselves. `precision` is of HSTU's
+    blocks.
+    """
+
+    encoder: Literal["hstu", "sasrec"] = "hstu"
+    blocks: int = 8
+    heads: int = 2
+    width: int = 50
+    query_width: int = 25
+    value_width: int = 25
+    length: int = 200
+    time: bool = True
+    traits: bool = False
+    genres: bool = False
+    stars: bool = False
+    dropout: float = 0.2
+    temperature: float = 0.05
+    negatives: int = 128
+    newest: float = 1.0
+    epochs: int = 101
+    batch: int = 128
+    rate: float = 1e-3
+    weight_decay: float = 0.0
+    cosine: bool = False
+    average: float = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+SASREC = Settings(encoder="sasrec", blocks=2, heads=1, time=False)
+HSTU = Settings(time=False)
+TIMED = Settings()
+OURS = replace(TIMED, negatives=0, cosine=True, epochs=50, precision="bfloat16")
+WIDE = replace(OURS, width=100, heads=4)
+
+VARIANTS: dict[str, Settings] = {
+    "sasrec": SASREC,
+    "hstu": HSTU,
+    "hstu-time": TIMED,
+    "hstu-time-half": replace(TIMED, precision="bfloat16"),
+    "ours": OURS,
+    "ours-float32": replace(OURS, precision="float32"),
+    "ours-long": replace(OURS, epochs=101),
+    "ours-average": replace(OURS, cosine=False, average=0.999),
+    "ours-windows": replace(OURS, newest=0.5),
+    "ours-dropout": replace(OURS, dropout=0.3),
+    "ours-wide": WIDE,
+    "ours-wide-dropout": replace(WIDE, dropout=0.3),
+    "ours-wide-windows": replace(WIDE, dropout=0.3, newest=0.5),
+    "ours-genres": replace(OURS, genres=True),
+    "ours-traits": replace(OURS, traits=True),
+    "ours-stars": replace(OURS, stars=True),
+}
