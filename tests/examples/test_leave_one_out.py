@@ -18,6 +18,7 @@ from examples.movielens.leave_one_out.model import NextItem
 from examples.movielens.leave_one_out.prepare import filled
 from examples.movielens.leave_one_out.ranks import figures, ranks
 from examples.movielens.leave_one_out.settings import SASREC, VARIANTS, Settings
+from examples.movielens.leave_one_out.table import rows_of, table_of
 from examples.movielens.leave_one_out.train import Run, together
 from examples.movielens.leave_one_out.training import Training
 from schemas.load import load_spec
@@ -228,6 +229,24 @@ def _lines(folder: Path) -> list[dict[str, float]]:
     """What was written, but for how long it took."""
     lines = (folder / "lines.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+def test_a_table_has_means_and_spreads_of_runs_at_their_end(tmp_path: Path) -> None:
+    said = {"hr@10": 0.2, "ndcg@10": 0.1, "hr@50": 0.5, "hr@200": 0.7, "mrr": 0.1, "epochs": 3}
+    for name, line in [
+        ("our-s-0", {"end": True, **said}),
+        ("our-s-1", {"end": True, **said, "hr@10": 0.4}),
+        ("our-s-2", {"epoch": 2}),
+        ("sasrec-0", {"end": True, **said, "ndcg@10": 0.3}),
+    ]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "lines.jsonl").write_text(
+            f"{json.dumps({'epoch': 1})}\n{json.dumps(line)}\n"
+        )
+    lines = table_of(rows_of(tmp_path)).splitlines()
+    assert lines[2].startswith("| sasrec | 1 | 3 | 0.2000 | 0.3000 |")
+    assert lines[3].startswith("| our-s | 2 | 3 | 0.3000 ± 0.1414 | 0.1000 ± 0.0000 |")
+    assert len(lines) == 4
 
 
 def test_learning_finds_what_always_follows() -> None:

@@ -80,7 +80,7 @@ class Run:
 
     def _finish(self, training: Training) -> None:
         rank_U = judged(training)
-        self._write({"end": True} | figures(rank_U))
+        self._write({"end": True, "epochs": training.epoch} | figures(rank_U))
         (self.folder / "settings.json").write_text(json.dumps(asdict(self.settings)))
         save_file({"rank_U": rank_U.to(torch.int16)}, self.folder / RANKS)
         (self.folder / STATE).unlink(missing_ok=True)
