@@ -18,7 +18,7 @@ from transforms.core.arrays import Ints, ints
 from transforms.core.contents import in_order, newest, of_slots, packed, unpacked
 
 CELLS = 8
-RECENT_BYTES = 1 << 20
+RECENT_BYTES = 1 << 18
 
 
 class Bag(Protocol):
