@@ -5,7 +5,6 @@ key head, V of a value head, G = H · V, P relative positions, C time buckets.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -29,22 +28,16 @@ EXPERT_WIDTH = 4
 
 @dataclass(frozen=True)
 class Layout:
-    """Where sequences are, how long the longest is, the times of queries and keys, ms, and the ids
-    of tokens. And how many of a sequence's last positions are targets that do not see each other;
-    None: none are."""
+    """Where sequences are, how long the longest is, the times of queries and keys, ms, and what
+    dropout is drawn by, which does not depend on the batch; None where there is none. And how many
+    of a sequence's last positions are targets that do not see each other; None: none are."""
 
     offsets_B1: Tensor
     longest: int
     query_time_F: Tensor
     key_time_F: Tensor
-    id_F: Tensor
+    dropout_key_F: Tensor | None = None
     targets_B: Tensor | None = None
-
-    @cached_property
-    def dropout_key_F(self) -> Tensor:
-        """What dropout is drawn by: a hash of the token and its time, which do not depend on the
-        batch."""
-        return hashed(0, self.key_time_F, self.id_F)
 
     def plan(self, window: int | None) -> AttentionPlan:
         """What all blocks share of attention to that many positions, or all."""
@@ -53,12 +46,14 @@ class Layout:
         return AttentionPlan(self.offsets_B1, self.longest, mask, *times)
 
 
-def layout_of(batch: SequenceBatch, view: View) -> Layout:
-    """The layout of a view. A query asks for the view's time; a key has its token's own."""
+def layout_of(batch: SequenceBatch, view: View, dropout: float) -> Layout:
+    """The layout of a view. A query asks for the view's time; a key has its token's own. Any
+    dropout is drawn by a hash of the token and its time."""
     lengths_B = view.offsets_B1.diff()
     longest = int(lengths_B.max()) if len(lengths_B) else 0
     time_F, id_F = batch.time_T[view.token_F], batch.id_T[view.token_F]
-    return Layout(view.offsets_B1, longest, view.query_time_F, time_F, id_F)
+    key_F = hashed(0, time_F, id_F) if dropout else None
+    return Layout(view.offsets_B1, longest, view.query_time_F, time_F, key_F)
 
 
 class Hstu(nn.Module):
@@ -122,7 +117,6 @@ class Block(nn.Module):
         """The positions after this block, [F, M], and the experts' balance loss; with what blocks
         share of a layout."""
         bias = RelativeBias(self.position_HP, self.time_HC, layout.query_time_F, layout.key_time_F)
-        dropout = self.shape.dropout if self.training else 0.0
         x_FM = hstu_block(
             x_FM,
             self.weights(),
@@ -136,9 +130,9 @@ class Block(nn.Module):
             window=self.shape.window,
             divisor=float(self.divisor),
             eps=EPS,
-            dropout=dropout,
+            dropout=self.shape.dropout if self.training else 0.0,
             seed=seed,
-            dropout_keys_T=layout.dropout_key_F if dropout else None,
+            dropout_keys_T=layout.dropout_key_F,
             pointwise=self.shape.attention == "pointwise",
             plan=plan,
         )

@@ -54,7 +54,7 @@ class Ranking(nn.Module):
         """Predictions at each Φ of a batch."""
         view = ranking_view(batch, self.features)
         x_FM = embedding(batch, token_TM, view)
-        known_FM, balance = self.stack(x_FM, layout_of(batch, view), seed)
+        known_FM, balance = self.stack(x_FM, layout_of(batch, view, self.stack.shape.dropout), seed)
         at_N = view.has_target_F.nonzero().squeeze(1)
         return Ranked(
             self.head(known_FM.index_select(0, at_N)),

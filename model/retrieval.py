@@ -71,7 +71,7 @@ class Retrieval(nn.Module):
         """Queries at each position of a batch that has a target."""
         view = retrieval_view(batch, self.positive, self.features)
         x_FM = embedding(batch, token_TM, view)
-        known_FM, balance = self.stack(x_FM, layout_of(batch, view), seed)
+        known_FM, balance = self.stack(x_FM, layout_of(batch, view, self.stack.shape.dropout), seed)
         at_N = view.has_target_F.nonzero().squeeze(1)
         return Retrieved(
             self.head(known_FM.index_select(0, at_N)),
@@ -92,7 +92,7 @@ class Retrieval(nn.Module):
         last_B = view.offsets_B1[1:] - 1
         view = replace(view, query_time_F=view.query_time_F.index_fill(0, last_B, now_ms))
         x_FM = embedding(batch, embedding.tokens(batch, lookup), view)
-        known_FM, _ = self.stack(x_FM, layout_of(batch, view))
+        known_FM, _ = self.stack(x_FM, layout_of(batch, view, self.stack.shape.dropout))
         query_BM: Tensor = self.head(known_FM[last_B])
         return query_BM
 

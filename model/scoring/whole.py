@@ -37,7 +37,8 @@ def whole_logits(
     device = next(model.parameters()).device
     batch = (batch if ranking.features else without_features(batch)).to(device)
     view = ranking_view(batch)
-    layout = replace(layout_of(batch, view), targets_B=torch.tensor(counts, device=device))
+    targets_B = torch.tensor(counts, device=device)
+    layout = replace(layout_of(batch, view, dropout=0.0), targets_B=targets_B)
     token_TM = model.embedding.tokens(batch, tables.read(batch))
     x_FM = model.embedding(batch, token_TM, view).to(kind)
     plan = layout.plan(ranking.stack.shape.window)
