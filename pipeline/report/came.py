@@ -20,14 +20,21 @@ from transforms.core.ledger import empty_ledger
 from transforms.core.shard import EVER
 
 AS_BEFORE, NO_CHANGE = "as before", "no change"
+_AFTER_FEATURES = 1 << 15
 _SIGNS = {"add": "+", "remove": "-", "snapshot": "="}
+
+
+What = tuple[str, int, str]
+"""The text, tokens and reason of a raw entry."""
 
 
 @dataclass(frozen=True)
 class RawEntry:
-    """What one raw token, or the two of an engagement, said, and why nothing was kept of it: it
-    was, where that is empty."""
+    """What one raw token, or the two of an engagement, said, when and by which source; and why
+    nothing was kept of it: it was, where that is empty."""
 
+    time: datetime
+    source: str
     text: str
     tokens: int
     left_out: str = ""
@@ -99,18 +106,13 @@ def _entries(tally: Tally, spec: Spec, names: Names) -> Iterator[tuple[int, int,
     the entry; in S2 order of each life."""
     seen, told = tally.opened.seen, [*_features(tally, spec, names), *_engagements(tally, names)]
     sources, source = source_names(spec), ints(seen.rows["source"])
-    for row, kind, entry in sorted(told, key=lambda one: (seen.moment[one[0]], one[1], one[0])):
-        when = _when(seen.time, row)
-        text = f"{when:%d %b %H:%M:%S}  {sources[source[row]]}  {entry.text}"
+    for row, kind, what in sorted(told, key=lambda one: (seen.moment[one[0]], one[1], one[0])):
         is_content = kind == _AFTER_FEATURES
-        shown = RawEntry(text, entry.tokens, entry.left_out)
-        yield int(seen.life[row]), row if is_content else -1, shown
+        entry = RawEntry(_when(seen.time, row), sources[source[row]], *what)
+        yield int(seen.life[row]), row if is_content else -1, entry
 
 
-_AFTER_FEATURES = 1 << 15
-
-
-def _features(tally: Tally, spec: Spec, names: Names) -> Iterator[tuple[int, int, RawEntry]]:
+def _features(tally: Tally, spec: Spec, names: Names) -> Iterator[tuple[int, int, What]]:
     """The row, the token type and the text of what is observed of features."""
     seen, kept = tally.opened.seen, tally.kept
     visible = kept.take(kept.visible)
@@ -124,7 +126,7 @@ def _features(tally: Tally, spec: Spec, names: Names) -> Iterator[tuple[int, int
             left[one] -= left[one] > 0
             text = names.entry(kind, number)
             text = f"{_SIGNS[part]}{text[1:]}" if is_set else text
-            yield row, kind, RawEntry(text, 1, why)
+            yield row, kind, (text, 1, why)
 
 
 def _named(tally: Tally, name: str, is_set: bool) -> Iterator[tuple[int, str, int]]:
@@ -137,14 +139,14 @@ def _named(tally: Tally, name: str, is_set: bool) -> Iterator[tuple[int, str, in
                 yield row, part, -number if part == "remove" else number
 
 
-def _engagements(tally: Tally, names: Names) -> Iterator[tuple[int, int, RawEntry]]:
+def _engagements(tally: Tally, names: Names) -> Iterator[tuple[int, int, What]]:
     seen, groups = tally.opened.seen, tally.engaged.groups
     item, actions = seen.rows["item"], ints(seen.rows["actions"])
     for row in np.flatnonzero(groups.of_row >= 0).tolist():
         first = int(groups.row[groups.of_row[row]])
         text = f"Φ {names.item(item[row].as_py())}  a {names.actions(int(actions[row]))}"
         joins = "" if first == row else f"joins the one of {_when(seen.time, first):%H:%M:%S}"
-        yield row, _AFTER_FEATURES, RawEntry(text, 2, joins)
+        yield row, _AFTER_FEATURES, (text, 2, joins)
 
 
 def _when(time: Ints, row: int) -> datetime:

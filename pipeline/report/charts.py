@@ -6,9 +6,10 @@ wide as a phone; the page sets them side by side.
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import vl_convert
@@ -18,10 +19,13 @@ from pipeline.report.tables import Column, Figure, Kind, shown, written
 WIDTH, HEIGHT = 290, 190
 MOST_POINTS = 40
 """Rows up to which a line has a point at each."""
+MOST_TICKS = 5
+MOST_DAYS = 5
+"""Windows that are named under a chart over time."""
 
 Spec = dict[str, Any]
 
-_FORMATS: dict[Kind, str] = {"share": ".2~p", "times": "~s", "count": "~s", "number": "~s"}
+_FORMATS: dict[Kind, str] = {"share": ".2~p", "times": ",.2~f", "count": "~s", "number": ",.2~f"}
 _COLOURS = [f"var(--series-{n})" for n in range(1, 8)]
 _DASHES = [[1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [4, 4], [10, 3], [1, 3]]
 
@@ -74,9 +78,12 @@ def _lines(figure: Figure) -> Spec:
 
 def _columns(figure: Figure) -> Spec:
     mark: Spec = {"type": "bar"}
+    axis = _axis(figure)
     if figure.table.columns[0].kind == "day":
-        mark["width"] = _day_width([row[0] for row in figure.table.rows])
-    return _chart(figure, mark, {"x": _axis(figure), "y": {**_measure(figure), "stack": True}})
+        slot = _slot([row[0] for row in figure.table.rows])
+        mark["width"] = max(1.0, 0.8 * slot)
+        axis["scale"]["padding"] = slot / 2
+    return _chart(figure, mark, {"x": axis, "y": {**_measure(figure), "stack": True}})
 
 
 def _heat(figure: Figure) -> Spec:
@@ -159,8 +166,10 @@ def _points(figure: Figure, columns: list[tuple[int, Column]]) -> list[Spec]:
 
 def _axis(figure: Figure) -> Spec:
     first = figure.table.columns[0]
+    axis: Spec
     if first.kind == "day":
-        axis: Spec = {"title": None, "labelOverlap": True, "tickCount": 5, "grid": False}
+        axis = {"title": None, "labelOverlap": True, "grid": False}
+        axis |= _days([row[0] for row in figure.table.rows])
         return {"field": "x", "type": "temporal", "scale": {"type": "utc"}, "axis": axis}
     axis = {"title": first.name, "labelOverlap": "greedy", "labelSeparation": 6}
     axis |= {"labelAngle": 0, "grid": False}
@@ -169,21 +178,36 @@ def _axis(figure: Figure) -> Spec:
 
 def _measure(figure: Figure) -> Spec:
     (_, column), *others = series_of(figure)
-    kind = _FORMATS.get(column.kind, "~s")
+    label = f"format(datum.value, '{_FORMATS.get(column.kind, '~s')}')"
     title = None if others else column.name
+    ticks = min(MOST_TICKS, _highest(figure)) if column.kind == "count" else MOST_TICKS
     return {
         "field": "y",
         "type": "quantitative",
-        "axis": {"title": title, "format": kind, "tickCount": 5},
+        # An axis' own format has one prefix for all ticks, and calls nothing 0k.
+        "axis": {"title": title, "labelExpr": label, "tickCount": ticks},
     }
 
 
-def _day_width(days: list[datetime]) -> float:
-    """The width of a window's column in pixels."""
+def _highest(figure: Figure) -> int:
+    """The most that any row has in all that is drawn, at least 1: a count has no half."""
+    drawn = [number for number, _ in series_of(figure)]
+    return max(1, *(ceil(sum(row[n] or 0 for n in drawn)) for row in figure.table.rows))
+
+
+def _days(windows: list[datetime]) -> Spec:
+    """Ticks at some of the windows, named by their days, or by months where these are many."""
+    some = windows[:: -(-len(windows) // MOST_DAYS)]
+    name = "%b %Y" if windows[-1] - windows[0] > timedelta(days=100) else "%-d %b"
+    return {"values": [round(each.timestamp() * 1000) for each in some], "format": name}
+
+
+def _slot(days: list[datetime]) -> float:
+    """The width that a window has, in pixels."""
     if len(days) < 2:
         return WIDTH / 8
     step = min(later - earlier for earlier, later in pairwise(days))
-    return max(1.0, 0.8 * WIDTH / ((days[-1] - days[0]) / step + 1))
+    return WIDTH / ((days[-1] - days[0]) / step + 1)
 
 
 _TEXT = {"labelColor": "var(--quiet)", "titleColor": "var(--quiet)", "labelFontSize": 11,

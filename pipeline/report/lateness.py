@@ -2,6 +2,7 @@
 
 from pipeline.report.sums import Sums, above
 from pipeline.report.tables import Column, Figure, Section, Table
+from pipeline.report.tables import written as shown
 from schemas.durations import written
 from transforms.core.buckets import TIMES
 
@@ -20,7 +21,9 @@ def lateness(sums: Sums, horizon_ms: int) -> Section:
             f"{count / sums.total('horizon_needed'):.3%} of all. "
         )
         enough = [row[0] for row in table.rows if row[-1] <= 0.001]
-        answer += f"A horizon of {enough[0]:g} s loses one in a thousand at most." if enough else ""
+        if enough:
+            needed = shown(enough[0], "seconds")
+            answer += f"A horizon of {needed} loses one in a thousand at most."
     figures = [
         Figure("Loss against horizon", "The share of records that would be late with each "
                "horizon L. What is longer waits longer; what is shorter loses more.",

@@ -78,5 +78,9 @@ def held_for(sums: Sums) -> Table:
         each = [quantile(of, share) for of in (contents, times) for share in (0.5, 0.9)]
         rows.append((name, count, *each))
     heads = [Column("Feature", "text"), Column("Values that ended"), Column("Contents, median")]
-    heads += [Column("90 %"), Column("Time, median", "seconds"), Column("90 % of time", "seconds")]
+    heads += [
+        Column("Contents, 90 %"),
+        Column("Time, median", "seconds"),
+        Column("Time, 90 %", "seconds"),
+    ]
     return Table(heads, rows[:MOST_FEATURES])

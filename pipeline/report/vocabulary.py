@@ -24,7 +24,7 @@ _HEADS = [
 def vocabulary(sums: Sums) -> Section:
     """The section on growth and churn."""
     items, users = over_time(sums, "items"), over_time(sums, "users")
-    window = "day" if sums.step == 1 else f"{sums.step} days"
+    window = "day" if sums.step == 1 else f"window of {sums.step} days"
     answer = "Nothing has come yet."
     if items.rows:
         answer = (

@@ -132,3 +132,23 @@ def test_a_watched_page_follows_and_ends_on_interrupt(browser: Browser, out: Pat
     finally:
         process.kill()
         process.wait()
+
+
+def test_no_column_lies_over_the_names_of_an_axis(browser: Browser, tmp_path: Path) -> None:
+    """Columns of few days are wide, and the first one begins at the axis."""
+    records = [shop.at(86_400_000 * day, i=day, a="VIEW") for day in range(3)]
+    read = lines_in(tmp_path / "in", {"e": records, "x": []})
+    write_page(run_in(shop.spec_of(), read, tmp_path / "out").folder, tmp_path / "page.html")
+    with opened(browser, (tmp_path / "page.html").as_uri()) as seen:
+        chart = seen.page.locator("#vocabulary .chart").first
+        names = chart.locator(".role-axis-label text").all()
+        columns = chart.locator(".mark-rect.role-mark path").all()
+        boxes = [[one.bounding_box() for one in each] for each in (names, columns)]
+        assert all(len(each) >= 3 for each in boxes)
+        for name in boxes[0]:
+            for column in boxes[1]:
+                assert name is not None
+                assert column is not None
+                apart = name["x"] + name["width"] <= column["x"]
+                assert apart or name["y"] >= column["y"] + column["height"]
+        assert [name.text_content() for name in names] == ["14 Nov", "15 Nov", "16 Nov", "0", "1"]
