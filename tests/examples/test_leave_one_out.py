@@ -13,6 +13,7 @@ from torch import Tensor
 from examples.movielens.leave_one_out.batches import Batch, Shown, batch_of, ends_of, epoch_of
 from examples.movielens.leave_one_out.histories import Histories, histories_of, load, save
 from examples.movielens.leave_one_out.judging import judged
+from examples.movielens.leave_one_out.larger import FILES, prepare
 from examples.movielens.leave_one_out.losses import drawn_items, next_item_loss
 from examples.movielens.leave_one_out.model import NextItem
 from examples.movielens.leave_one_out.prepare import filled
@@ -21,8 +22,12 @@ from examples.movielens.leave_one_out.settings import SASREC, VARIANTS, Settings
 from examples.movielens.leave_one_out.table import rows_of, table_of
 from examples.movielens.leave_one_out.train import Run, together
 from examples.movielens.leave_one_out.training import Training
+from pipeline.options import run_of
+from pipeline.run import run
 from schemas.load import load_spec
 
+FOLDER = Path(__file__).parents[2] / "examples" / "movielens" / "leave_one_out"
+SPEC = load_spec(FOLDER / "larger.yaml")
 CPU = torch.device("cpu")
 ZERO = torch.tensor(0)
 SMALL = Settings(
@@ -137,8 +142,11 @@ def test_figures_of_ranks_by_hand() -> None:
     assert found["mrr"] == pytest.approx((1 + 1 / 3 + 1 / 11 + 1 / 300) / 4)
 
 
-@pytest.mark.parametrize("sampled", [True, False])
-def test_the_loss_is_that_of_a_plain_loop(sampled: bool) -> None:
+@pytest.mark.parametrize(("sampled", "many"), [(True, 100), (True, 1), (False, 100)])
+def test_the_loss_is_that_of_a_plain_loop(
+    sampled: bool, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("examples.movielens.leave_one_out.losses.MANY", many)
     chance = torch.Generator().manual_seed(2)
     query_FM, item_IM = (torch.randn(n, 5, generator=chance, dtype=torch.float64) for n in (9, 6))
     target_F = torch.tensor([1, 5, 0, 2, 3, 0, 4, 4, 1])
@@ -315,7 +323,25 @@ def test_histories_are_the_newest_sequences_of_a_run(tmp_path: Path) -> None:
     assert (read.items, read.ids, read.users) == (3, 5, 2)
 
 
+def test_larger_files_are_read_and_items_and_users_that_are_seldom_left_out(
+    tmp_path: Path,
+) -> None:
+    rows = [(user, item, 3.5, 10**9 - item) for user in range(5) for item in range(1, 7)]
+    rows += [(7, item, 1.0, 10**9) for item in range(4)] + [(0, 9, 1.0, 10**9)]
+    for what, names in [("ml-20m", "userId,movieId,rating,timestamp\n"), ("amazon-books", "")]:
+        file = tmp_path / FILES[what]
+        file.parent.mkdir()
+        file.write_text(names + "".join(f"{','.join(map(str, row))}\n" for row in rows))
+        assert prepare(tmp_path, what, tmp_path / what / "input") == 30
+        read, wrote = str(tmp_path / what / "input"), tmp_path / what / "out"
+        run(run_of(SPEC, read, [str(wrote)], None, "earliest", None, {}, []), print)
+        found = histories_of(wrote)
+        assert found.offsets_U1.tolist() == [0, 6, 12, 18, 24, 30]
+        assert found.item_N[:6].tolist() == [6, 5, 4, 3, 2, 1]
+        assert found.stars_N.tolist() == [4] * 30
+        assert (found.items, found.ids) == (7, 7)
+
+
 def test_the_spec_and_the_variants_are_right() -> None:
-    folder = Path(__file__).parents[2] / "examples" / "movielens" / "leave_one_out"
-    assert load_spec(folder / "spec.yaml").name == "movielens-leave-one-out"
+    assert load_spec(FOLDER / "spec.yaml").name == "movielens-leave-one-out"
     assert VARIANTS["hstu-time"] == Settings()

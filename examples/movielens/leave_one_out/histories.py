@@ -62,13 +62,16 @@ def histories_of(folder: Path) -> Histories:
     if rows.is_empty():
         raise ValueError(f"{folder}: no sequences")
     rows = rows.sort("session_end", "contents").group_by("user_id").last()
-    rows = rows.sort(pl.col("user_id").cast(pl.Int64))
+    rows = rows.sort(pl.col("user_id").cast(pl.Int64, strict=False), "user_id")
     tokens = rows.select(
         user=pl.int_range(pl.len()), kind="token_type", id="token_id", time="token_time"
     ).explode("kind", "id", "time")
     contents = tokens.filter(pl.col("kind") == 0)
     stars = tokens.filter(pl.col("kind") == 1)["id"]
-    genres = rows.select(genres=pl.col("category_genres").explode())["genres"]
+    lists: pl.Series | pl.Expr = pl.lit(None, pl.List(pl.Int64))  # the spec may have no genres
+    if "category_genres" in rows.columns:
+        lists = rows["category_genres"].explode()
+    genres = contents.select("id", genres=lists)
     items = contents["id"].unique().sort()
     traits = _traits(tokens.filter(pl.col("kind") > 1), rows.height, len(items) + 1)
     lengths = _tensor(rows["contents"].cast(pl.Int64))
@@ -79,7 +82,7 @@ def histories_of(folder: Path) -> Histories:
         _tensor(contents["time"].dt.epoch("ms")),
         _places_of_bits(_tensor(stars)),
         traits,
-        _genres(item_N, genres.to_list(), len(items) + 1),
+        _genres(genres.unique("id", keep="last"), items),
     )
 
 
@@ -105,13 +108,13 @@ def _traits(entries: "pl.DataFrame", users: int, first: int) -> Tensor:
     return trait_UK
 
 
-def _genres(item_N: Tensor, genres: list[list[int]], items: int) -> Tensor:
-    """The share of each genre of an item: [I, G], float32."""
-    of_item = dict(zip(item_N.tolist(), genres, strict=True))
-    names = sorted({name for mine in of_item.values() for name in mine})
-    genre_IG = torch.zeros(items, len(names))
-    for item, mine in of_item.items():
-        genre_IG[item, [names.index(name) for name in mine]] = 1 / max(len(mine), 1)
+def _genres(genres: "pl.DataFrame", items: "pl.Series") -> Tensor:
+    """The share of each genre of an item: [I, G], float32. `genres` has lists by id of `items`."""
+    names = genres["genres"].explode().drop_nulls().unique().sort().to_list()
+    genre_IG = torch.zeros(len(items) + 1, len(names))
+    for name, mine in genres.sort("id").iter_rows():
+        place = int(items.search_sorted(name)) + 1
+        genre_IG[place, [names.index(genre) for genre in mine or []]] = 1 / max(len(mine or []), 1)
     return genre_IG
 
 

@@ -12,6 +12,7 @@ from kernels.hashing import uniform
 
 NEGATIVES = 2_000
 """The seed of what is drawn, apart from those of dropout."""
+MANY = 30_000
 
 
 def drawn_items(key_F: Tensor, wanted: int, items: int) -> Tensor:
@@ -30,14 +31,22 @@ def next_item_loss(
     told from all items. One that is drawn and is the target does not count; one that is drawn twice
     counts twice.
     """
+    query_FM = fn.normalize(query_FM, dim=1) / temperature
     item_JM = fn.normalize(item_IM[1:], dim=1)
-    scores_FJ = fn.normalize(query_FM, dim=1) / temperature @ item_JM.T
     place_F = target_F - 1
     if drawn_FS is None:
-        return fn.cross_entropy(scores_FJ, place_F, ignore_index=NO_TARGET - 1)
-    own_F1 = scores_FJ.gather(1, place_F.clamp(min=0).unsqueeze(1))
-    others_FS = scores_FJ.gather(1, drawn_FS - 1)
+        return fn.cross_entropy(query_FM @ item_JM.T, place_F, ignore_index=NO_TARGET - 1)
+    place_FS = torch.cat([place_F.clamp(min=0).unsqueeze(1), drawn_FS - 1], 1)
+    own_F1, others_FS = _scores(query_FM, item_JM, place_FS).split([1, drawn_FS.shape[1]], 1)
     others_FS = others_FS.masked_fill(drawn_FS == target_F[:, None], -torch.inf)
     loss_F = torch.cat([own_F1, others_FS], 1).logsumexp(1) - own_F1[:, 0]
     has_F = target_F != NO_TARGET
     return torch.where(has_F, loss_F, 0.0).sum() / has_F.sum()
+
+
+def _scores(query_FM: Tensor, item_JM: Tensor, place_FS: Tensor) -> Tensor:
+    """The scores of some items for each position: [F, S]. Up to MANY items it is quicker to score
+    all and pick, since the gradient of an item's vector then is one product."""
+    if len(item_JM) <= MANY:
+        return (query_FM @ item_JM.T).gather(1, place_FS)
+    return torch.einsum("fm,fsm->fs", query_FM, fn.embedding(place_FS, item_JM))

@@ -45,6 +45,19 @@ HSTU = Settings(time=False)
 TIMED = Settings()
 OURS = replace(TIMED, negatives=0, cosine=True, epochs=50, precision="bfloat16")
 WIDE = replace(OURS, width=100, heads=4)
+LONG = replace(WIDE, dropout=0.3, newest=0.5, epochs=101)
+BOOKS = replace(
+    TIMED,
+    blocks=16,
+    heads=8,
+    width=64,
+    query_width=8,
+    value_width=8,
+    length=50,
+    dropout=0.5,
+    negatives=512,
+    epochs=201,
+)
 
 VARIANTS: dict[str, Settings] = {
     "sasrec": SASREC,
@@ -63,4 +76,9 @@ VARIANTS: dict[str, Settings] = {
     "ours-genres": replace(OURS, genres=True),
     "ours-traits": replace(OURS, traits=True),
     "ours-stars": replace(OURS, stars=True),
+    "ours-wide-long": LONG,
+    "ours-wide-long-sampled": replace(LONG, negatives=128),
+    "ours-everything": replace(LONG, genres=True, traits=True, stars=True),
+    "ml-20m": replace(TIMED, blocks=16, heads=8, width=256, query_width=32, value_width=32),
+    "amazon-books": BOOKS,
 }
