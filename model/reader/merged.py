@@ -13,6 +13,7 @@ from kafka import TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 
 from kafka_client.clients import Connection, KafkaUnavailable, explained
+from kafka_client.polling import poll
 from model.reader.progress import Place
 from model.reader.starting import passed_over
 
@@ -145,7 +146,7 @@ class MergedLog:
         """Takes what came; False if nothing did."""
         self._hold_back()
         try:
-            polled = self._client.poll(timeout_ms=POLL_MS)
+            polled = poll(self._client, POLL_MS)
         except OffsetOutOfRangeError as error:
             (places,) = error.args
             for place, offset in places.items():

@@ -10,6 +10,7 @@ from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
 
 from kafka_client.clients import Connection, KafkaUnavailable, consumer, explained
+from kafka_client.polling import poll
 from pipeline.kafka.contact import Contact
 from pipeline.kafka.losses import Lost
 from pipeline.kafka.merging import Gathered, Merging, Record, in_one
@@ -131,8 +132,7 @@ class Reader:
 
     def _polled(self) -> dict[TopicPartition, list[Record]]:
         try:
-            polled: dict[TopicPartition, list[Record]] = self._consumer.poll(timeout_ms=POLL_MS)
-            return polled
+            return poll(self._consumer, POLL_MS)
         except OffsetOutOfRangeError as error:
             for tp, offset in error.args[0].items():
                 self._pass_over(tp, offset)
