@@ -15,6 +15,7 @@ from schemas.observations import observation_schema
 from schemas.spec import Spec
 from transforms.coders import RecordBatchCoder
 from transforms.core.archive import CELLS
+from transforms.core.cut import Tally
 from transforms.core.decode.decoded import decoded
 from transforms.core.decode.plan import Plan
 from transforms.core.shard import Fired, Held, Shard
@@ -57,6 +58,7 @@ class Firing:
     sessions: int
     sequences: int
     tokens: int
+    tally: Tally
 
 
 @dataclass
@@ -89,7 +91,7 @@ class OneShard:
         self.held.clear()
         self.held.add(shard.held.to_batch())
         sessions = len(fired.tally.completed.end)
-        return Firing(time.perf_counter() - begun, sessions, sequences, tokens)
+        return Firing(time.perf_counter() - begun, sessions, sequences, tokens, fired.tally)
 
     @property
     def history_bytes(self) -> int:
