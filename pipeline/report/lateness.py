@@ -17,7 +17,7 @@ def lateness(sums: Sums, horizon_ms: int) -> Section:
     else:
         count = sums.total("late")
         answer = (
-            f"With the horizon of {written(horizon_ms)} {count:,.0f} records were late, "
+            f"With the horizon of {written(horizon_ms)}, {count:,.0f} records were late, "
             f"{count / sums.total('horizon_needed'):.3%} of all. "
         )
         enough = [row[0] for row in table.rows if row[-1] <= 0.001]
