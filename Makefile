@@ -1,5 +1,5 @@
 # make setup: .venv with everything; make demo: see it work, in out/demo/; make test: every check;
-# make chaos: faults on real processes, results in out/chaos/ (some twenty minutes).
+# make chaos: faults on real processes, results in out/chaos/ (some 25 minutes).
 
 # The first Python that is new enough; the environment's own is used after that.
 PYTHON := $(firstword $(foreach p,python3.11 python3,$(shell $(p) -c \
