@@ -58,9 +58,9 @@ def open_folder(path: Path) -> Folder:
     """
     if not path.is_dir():
         raise ReportError(f"{path} is no folder: name one that phia run wrote")
-    if not (path / STATISTICS).is_dir():
-        raise ReportError(f"{path} holds no run's output: it has no {STATISTICS}/")
     if not (path / SPEC_FILE).is_file():
+        if not (path / STATISTICS).is_dir():
+            raise ReportError(f"{path} holds no run's output: it has no {SPEC_FILE}")
         raise ReportError(
             f"{path} has no {SPEC_FILE}, which says what ids mean: copy the run's spec there"
         )

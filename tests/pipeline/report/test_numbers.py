@@ -220,6 +220,13 @@ def test_a_folder_without_counts_is_told_apart(tmp_path: Path) -> None:
         open_folder(tmp_path)
 
 
+def test_a_stream_that_has_only_begun_has_nothing_yet(tmp_path: Path) -> None:
+    """It writes its spec first, and the folder of an output with its first file."""
+    (tmp_path / SPEC_FILE).write_text(spec_text(spec_of(_LEAST)))
+    with pytest.raises(NothingYet, match="has no rows yet"):
+        open_folder(tmp_path)
+
+
 _LEAST = {"version": 1, "name": "least", "sources": {"e": {"user": "u", "time": "t"}}}
 
 
