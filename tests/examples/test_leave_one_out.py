@@ -174,11 +174,7 @@ def _cosine(x: Tensor, y: Tensor) -> float:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_with_room_says_what_each_sequence_says_alone(kind: str) -> None:
-    settings, histories = KINDS[kind], drawn()
-    shown = Shown(settings.length, settings.traits, 1)
-    model = NextItem(histories, settings, shown.longest(histories), 0)
-    _stirred(model)
-    model.eval()
+    histories, shown, model = _ready(kind)
     users = (5, -1, 0, 3)
     together_BI = model.scores(shown_to(histories, shown, 40, 5, 0, 3))
     for row, user in zip(together_BI, (5, 0, 3), strict=True):
@@ -191,11 +187,7 @@ def test_a_batch_with_room_says_what_each_sequence_says_alone(kind: str) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_comes_later_changes_nothing_before(kind: str) -> None:
-    settings, histories = KINDS[kind], drawn()
-    shown = Shown(settings.length, settings.traits, 1)
-    model = NextItem(histories, settings, shown.longest(histories), 0)
-    _stirred(model)
-    model.eval()
+    histories, shown, model = _ready(kind)
     last = int(histories.offsets_U1[-1]) - 1
 
     def scores(changed: int) -> Tensor:
@@ -210,12 +202,17 @@ def test_what_comes_later_changes_nothing_before(kind: str) -> None:
     assert not torch.equal(scores(last), scores(last - 2))
 
 
-def _stirred(model: torch.nn.Module) -> None:
-    """Biases and norms are zeros and ones at first, behind which mistakes could hide."""
+def _ready(kind: str) -> tuple[Histories, Shown, NextItem]:
+    """A model that judges, stirred: biases and norms are zeros and ones at first, behind which
+    mistakes could hide."""
+    settings, histories = KINDS[kind], drawn()
+    shown = Shown(settings.length, settings.traits, 1)
+    model = NextItem(histories, settings, shown.longest(histories), 0)
     chance = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=chance), alpha=0.3)
+    return histories, shown, model.eval()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -271,10 +268,12 @@ def test_learning_finds_what_always_follows() -> None:
     )
     settings = replace(SMALL, length=6, batch=8, epochs=30, negatives=0, rate=1e-2, dropout=0.0)
     training = Training(histories, settings, 1, 0, CPU)
-    before = judged(training).double().mean()
+    before = judged(training).rank_U.double().mean()
     for _ in range(settings.epochs):
         list(training.steps())
-    assert float(judged(training).double().mean()) < 1.1 < float(before)
+    after = judged(training)
+    assert float(after.rank_U.double().mean()) < 1.1 < float(before)
+    assert after.figures()["log_perplexity"] < 0.1
 
 
 def test_times_are_filled_between_before_and_after() -> None:
@@ -344,4 +343,5 @@ def test_larger_files_are_read_and_items_and_users_that_are_seldom_left_out(
 
 def test_the_spec_and_the_variants_are_right() -> None:
     assert load_spec(FOLDER / "spec.yaml").name == "movielens-leave-one-out"
-    assert VARIANTS["hstu-time"] == Settings()
+    assert VARIANTS["hstu-time-float32"] == Settings()
+    assert all(settings.width % settings.heads == 0 for settings in VARIANTS.values())

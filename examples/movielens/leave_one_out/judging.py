@@ -1,35 +1,55 @@
 """The content that was held back, ranked for each user; the newest content that may not be seen.
 
-Legend: U users, B users of a batch, W contents of a window.
+Legend: U users, B users of a batch, W contents of a window, I items and none.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as fn
 from torch import Tensor
 
 from examples.movielens.leave_one_out.batches import batch_of
-from examples.movielens.leave_one_out.ranks import ranks
+from examples.movielens.leave_one_out.ranks import figures, ranks
 from examples.movielens.leave_one_out.training import Training
 
 USERS = 1_024
 
 
+class Judged(NamedTuple):
+    """What was thought of the first content that was held back of each user, on the CPU: its rank,
+    int64, and -log of the softmax over all items, in nats."""
+
+    rank_U: Tensor
+    loss_U: Tensor
+
+    def figures(self) -> dict[str, float]:
+        """Those of the ranks, and the mean loss, which is the log-perplexity."""
+        return figures(self.rank_U) | {"log_perplexity": float(self.loss_U.double().mean())}
+
+
 @torch.no_grad()
-def judged(training: Training) -> Tensor:
-    """The rank of the first content that was held back of each user: int64 [U], on the CPU."""
+def judged(training: Training) -> Judged:
+    """With the weights as they are now, or their moving average."""
     histories, shown = training.histories, training.shown
     end_U = shown.ends(histories) + 1
     room = USERS * shown.longest(histories)
-    found = []
+    ranked, lost = [], []
     with averaged(training):
         for user_B in torch.arange(histories.users, device=end_U.device).split(USERS):
             end_B = end_U[user_B]
             batch = batch_of(histories, shown, user_B, end_B, room, training.step)
             scores_BI = training.model.scores(batch)
-            found.append(ranks(scores_BI, histories.item_N[end_B - 1], _seen(training, user_B)))
-    return torch.cat(found).cpu()
+            target_B = histories.item_N[end_B - 1]
+            ranked.append(ranks(scores_BI, target_B, _seen(training, user_B)))
+            lost.append(_loss(scores_BI / training.settings.temperature, target_B))
+    return Judged(torch.cat(ranked).cpu(), torch.cat(lost).cpu())
+
+
+def _loss(scores_BI: Tensor, target_B: Tensor) -> Tensor:
+    return fn.cross_entropy(scores_BI[:, 1:], target_B - 1, reduction="none")
 
 
 def _seen(training: Training, user_B: Tensor) -> Tensor:

@@ -41,11 +41,11 @@ class Settings:
 
 
 SASREC = Settings(encoder="sasrec", blocks=2, heads=1, time=False)
-HSTU = Settings(time=False)
-TIMED = Settings()
-OURS = replace(TIMED, negatives=0, cosine=True, epochs=50, precision="bfloat16")
-WIDE = replace(OURS, width=100, heads=4)
-LONG = replace(WIDE, dropout=0.3, newest=0.5, epochs=101)
+HSTU = Settings(time=False, precision="bfloat16")
+TIMED = replace(HSTU, time=True)
+COSINE = replace(TIMED, cosine=True)
+WIDE = replace(COSINE, width=128, heads=4, query_width=32, value_width=32, dropout=0.3, newest=0.5)
+BEST = WIDE
 BOOKS = replace(
     TIMED,
     blocks=16,
@@ -59,26 +59,48 @@ BOOKS = replace(
     epochs=201,
 )
 
+SIZES = {8: (1, 8), 16: (1, 16), 32: (2, 32), 64: (4, 32), 128: (8, 32), 256: (8, 32)}
+"""Of the scaling law: blocks, and the width of a head, by the width of the model."""
+
+
+def sized(width: int, blocks: int, head: int) -> Settings:
+    """A size: a softmax over all movies, so that losses of all sizes are log-perplexities; a rate
+    that stays and a moving average, so that each epoch is as good an end as the last."""
+    return Settings(
+        width=width,
+        blocks=blocks,
+        heads=width // head,
+        query_width=head,
+        value_width=head,
+        negatives=0,
+        newest=0.5,
+        average=0.99,
+        epochs=40,
+        precision="bfloat16",
+    )
+
+
 VARIANTS: dict[str, Settings] = {
     "sasrec": SASREC,
     "hstu": HSTU,
     "hstu-time": TIMED,
-    "hstu-time-half": replace(TIMED, precision="bfloat16"),
-    "ours": OURS,
-    "ours-float32": replace(OURS, precision="float32"),
-    "ours-long": replace(OURS, epochs=101),
-    "ours-average": replace(OURS, cosine=False, average=0.999),
-    "ours-windows": replace(OURS, newest=0.5),
-    "ours-dropout": replace(OURS, dropout=0.3),
+    "hstu-time-float32": Settings(),
+    "ours-narrow": COSINE,
+    "ours-narrow-softmax": replace(COSINE, negatives=0),
     "ours-wide": WIDE,
-    "ours-wide-dropout": replace(WIDE, dropout=0.3),
-    "ours-wide-windows": replace(WIDE, dropout=0.3, newest=0.5),
-    "ours-genres": replace(OURS, genres=True),
-    "ours-traits": replace(OURS, traits=True),
-    "ours-stars": replace(OURS, stars=True),
-    "ours-wide-long": LONG,
-    "ours-wide-long-sampled": replace(LONG, negatives=128),
-    "ours-everything": replace(LONG, genres=True, traits=True, stars=True),
-    "ml-20m": replace(TIMED, blocks=16, heads=8, width=256, query_width=32, value_width=32),
+    "ours-wide-softmax": replace(WIDE, negatives=0),
+    "ours-wide-dropout": replace(WIDE, dropout=0.2),
+    "ours-wide-newest": replace(WIDE, newest=1.0),
+    "ours-wide-everything": replace(WIDE, genres=True, traits=True, stars=True),
+    "ours": BEST,
+    "ours-no-time": replace(BEST, time=False),
+    "ours-genres": replace(BEST, genres=True),
+    "ours-traits": replace(BEST, traits=True),
+    "ours-stars": replace(BEST, stars=True),
+    "ours-everything": replace(BEST, genres=True, traits=True, stars=True),
+    "ml-20m": replace(
+        TIMED, blocks=16, heads=8, width=256, query_width=32, value_width=32, precision="float32"
+    ),
     "amazon-books": BOOKS,
+    **{f"size-{width}": sized(width, *shape) for width, shape in SIZES.items()},
 }

@@ -22,7 +22,6 @@ from safetensors.torch import save_file
 
 from examples.movielens.leave_one_out.histories import Histories, load
 from examples.movielens.leave_one_out.judging import judged
-from examples.movielens.leave_one_out.ranks import figures
 from examples.movielens.leave_one_out.settings import VARIANTS, Settings
 from examples.movielens.leave_one_out.training import Training
 
@@ -74,15 +73,15 @@ class Run:
     def _report(self, training: Training, seconds: float, late: bool) -> None:
         line = {"epoch": training.epoch, "loss": training.mean_loss, "seconds": seconds}
         if late or training.epoch % self.every == 0:
-            line |= {} if self.test else figures(judged(training))
+            line |= {} if self.test else judged(training).figures()
             training.save(self.folder / STATE)
         self._write(line)
 
     def _finish(self, training: Training) -> None:
-        rank_U = judged(training)
-        self._write({"end": True, "epochs": training.epoch} | figures(rank_U))
+        found = judged(training)
+        self._write({"end": True, "epochs": training.epoch} | found.figures())
         (self.folder / "settings.json").write_text(json.dumps(asdict(self.settings)))
-        save_file({"rank_U": rank_U.to(torch.int16)}, self.folder / RANKS)
+        save_file({"rank_U": found.rank_U.to(torch.int16)}, self.folder / RANKS)
         (self.folder / STATE).unlink(missing_ok=True)
 
     def _write(self, line: dict[str, float]) -> None:
@@ -110,6 +109,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--test", action="store_true")
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--every", type=int, default=EVERY, help="epochs from state to state")
     parser.add_argument("--within", type=float, default=float("inf"), help="seconds")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     asked = parser.parse_args()
@@ -124,7 +124,8 @@ def main() -> int:
         if asked.epochs is not None:
             settings = replace(settings, epochs=asked.epochs)
         folder = asked.out / f"{variant}-{seed}"
-        runs.append(Run(histories, settings, int(seed), folder, test=asked.test, device=device))
+        given = histories, settings, int(seed), folder
+        runs.append(Run(*given, test=asked.test, device=device, every=asked.every))
     together(runs, until)
     return 0 if all((run.folder / RANKS).exists() for run in runs) else 1
 

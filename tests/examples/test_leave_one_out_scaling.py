@@ -1,0 +1,135 @@
+"""The scaling law: one that is made up is found again, and FLOP are those that PyTorch counts."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from examples.movielens.leave_one_out.batches import Shown, batch_of
+from examples.movielens.leave_one_out.histories import Histories
+from examples.movielens.leave_one_out.model import NextItem
+from examples.movielens.leave_one_out.scaling import (
+    Law,
+    Point,
+    flop_of_epoch,
+    frontier,
+    law_of,
+    points_of,
+    report_of,
+)
+from examples.movielens.leave_one_out.settings import VARIANTS, sized
+
+TRUE = Law(factor=1.5, exponent=0.2, floor=5.0, error=0.0)
+SIZES = ("size-8", "size-16", "size-32")
+
+
+def made_up(noise: float = 0.0) -> list[Point]:
+    """Points of three sizes on a law; one more of each size, which is worse than its last."""
+    chance = torch.Generator().manual_seed(0)
+    points = []
+    for number, size in enumerate(SIZES):
+        for epoch in range(1, 9):
+            flop = 1e12 * 16.0**number * 1.4**epoch
+            wrong = 1 + noise * float(torch.randn((), generator=chance))
+            points.append(Point(size, epoch, flop, TRUE.at(flop) * wrong))
+        points.append(Point(size, 9, points[-1].flop * 1.01, 20.0))
+    return points
+
+
+def flat(users: int, length: int, items: int) -> Histories:
+    """Histories of one length."""
+    count = users * length
+    return Histories(
+        torch.arange(users + 1) * length,
+        1 + torch.arange(count) % (items - 1),
+        torch.arange(count) * 1_000,
+        torch.zeros(count, dtype=torch.int64),
+        torch.zeros(users, 0, dtype=torch.int64),
+        torch.zeros(items, 1),
+    )
+
+
+def test_a_law_that_is_made_up_is_found_again() -> None:
+    law = law_of(frontier(made_up()))
+    assert law == pytest.approx(TRUE, rel=0.01, abs=1e-3)
+    pure = [
+        Point("size-8", 1, flop, 3 * (flop / 1e15) ** -0.05) for flop in (1e12, 1e13, 1e14, 1e15)
+    ]
+    for floor in (True, False):
+        assert law_of(pure, floor=floor) == pytest.approx(Law(3, 0.05, 0, 0), rel=0.01, abs=1e-3)
+    assert law_of(made_up(), floor=False).error > 0.05
+
+
+def test_noise_makes_an_error_of_its_size() -> None:
+    points = [point for point in made_up(noise=0.01) if point.epoch < 9]
+    law = law_of(points)
+    assert 0.006 < law.error < 0.013
+    assert law.exponent == pytest.approx(0.2, abs=0.1)
+
+
+def test_too_few_points_are_no_law() -> None:
+    with pytest.raises(ValueError, match="3 points are too few"):
+        law_of(made_up()[:3])
+
+
+def test_the_frontier_has_no_point_that_another_beats_with_less() -> None:
+    points = made_up(noise=0.02)
+    edge = frontier(points)
+    for point in points:
+        beaten = any(other.flop < point.flop and other.loss <= point.loss for other in points)
+        assert (point in edge) != beaten
+    assert all(point.epoch < 9 for point in edge)
+
+
+def test_flop_are_those_that_pytorch_counts() -> None:
+    """But for what plain attention computes of later positions, and the table of places, from
+    which we look up and it multiplies."""
+    users, length, items = 3, 6, 40
+    settings = replace(sized(32, 2, 16), length=length, batch=users, precision="float32")
+    histories, held = flat(users, length + 3, items), 2
+    shown = Shown(length, traits=False, held=held)
+    model = NextItem(histories, settings, shown.longest(histories), 0)
+    ends = shown.ends(histories)
+    batch = batch_of(histories, shown, torch.arange(users), ends, users * length, torch.tensor(0))
+    with FlopCounterMode(display=False) as counter:
+        model(batch).backward()
+    attention = counter.get_flop_counts()["Global"][torch.ops.aten.bmm]
+    later = attention * (1 - (length + 1) / (2 * length))
+    places = 2 * 2 * users * length * length * 32
+    found = flop_of_epoch(settings, histories, held)
+    assert found == pytest.approx(counter.get_total_flops() - later - places)
+    sampled = flop_of_epoch(replace(settings, negatives=5), histories, held)
+    assert found - sampled == pytest.approx(3 * 2 * users * length * 32 * (39 - 6))
+
+
+def test_points_of_runs_and_what_is_reported_of_them(tmp_path: Path) -> None:
+    histories, law = flat(4, 20, 30), []
+    for size in SIZES:
+        flop = flop_of_epoch(VARIANTS[size], histories, 2)
+        lines = [{"epoch": 1, "loss": 3.0}]
+        for epoch in (4, 8, 12):
+            law.append(Point(size, epoch, flop * epoch, TRUE.at(flop * epoch)))
+            lines.append({"epoch": epoch, "log_perplexity": law[-1].loss})
+        lines.append({"end": True, "epochs": 12, "log_perplexity": 1.0})
+        folder = tmp_path / f"{size}-0"
+        folder.mkdir()
+        (folder / "lines.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    (tmp_path / "ours-0").mkdir()
+    found = points_of(histories, tmp_path)
+    assert sorted(found) == sorted(law)
+    report = report_of(found)
+    assert report.startswith("| size | best epoch |")
+    assert "| size-8 | 12 |" in report
+    assert "without size-16" in report
+    assert "size-32: " in report
+
+
+def test_sizes_differ_in_shape_alone() -> None:
+    same = {
+        replace(VARIANTS[size], width=1, blocks=1, heads=1, query_width=1, value_width=1)
+        for size in SIZES
+    }
+    assert same == {sized(1, 1, 1)}
