@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels.hashing import UNIFORM_BITS, uniform
+from kernels.hashing import UNIFORM_BITS, uniform_rows
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,11 @@ class Dropout:
         """The key of each row of a tensor: int64 [T]."""
         return torch.arange(len(x_TM), device=x_TM.device) if self.keys_T is None else self.keys_T
 
-    def factor(self, x_TM: Tensor) -> Tensor:
-        """What each element is multiplied by: float32 [T, M]."""
-        columns_M = torch.arange(x_TM.shape[1], device=x_TM.device)
-        draw_TM = uniform(self.seed, self.keys_of(x_TM)[:, None], columns_M)
+    def factor(self, x_TM: Tensor, implementation: str | None = "reference") -> Tensor:
+        """What each element is multiplied by: float32 [T, M]. The implementation is that of
+        `uniform_rows`; an oracle has the plain one."""
+        columns = x_TM.shape[1]
+        draw_TM = uniform_rows(self.seed, self.keys_of(x_TM), columns, implementation)
         return (draw_TM >= self.threshold).float() / (1 - self.threshold)
 
 

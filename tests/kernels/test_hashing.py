@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from kernels.hashing import GAMMA, hashed, key_of, normal, uniform
+from kernels.hashing import GAMMA, hashed, key_of, normal, uniform, uniform_rows
 from kernels.hashing_triton import mixed, uniform_of
 
 WORDS = st.integers(-(2**63), 2**63 - 1)
@@ -58,6 +58,19 @@ def test_draws_are_the_same_for_ever() -> None:
     assert hashed(5, ids).tolist() == HASHES
     assert (uniform(5, ids) * 2**24).tolist() == [(each % 2**64) >> 40 for each in HASHES]
     torch.testing.assert_close(normal(5, ids), torch.tensor(NORMALS))
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 3), (1, 1), (7, 50), (300, 7)])
+@pytest.mark.parametrize("key", [0, 5, 2_000])
+def test_rows_of_draws_are_those_of_plain_hashes(
+    key: int, rows: int, columns: int, device: torch.device
+) -> None:
+    row_T = hashed(1, torch.arange(rows, device=device))
+    plain_TM = uniform(key, row_T[:, None], torch.arange(columns, device=device))
+    for implementation in ("triton", "reference"):
+        assert torch.equal(uniform_rows(key, row_T, columns, implementation), plain_TM)
+    if rows > 1:
+        assert not torch.equal(uniform_rows(key, row_T.flip(0), columns, "triton"), plain_TM)
 
 
 @pytest.mark.parametrize("bit", [0, 1, 31, 32, 62, 63])

@@ -83,7 +83,7 @@ def chosen(row_PM: Tensor, index_F: Tensor) -> Tensor:
 
 def dropped(x_FM: Tensor, key_F: Tensor, rate: float, seed: int) -> Tensor:
     """With some elements at zero and the others larger, by a hash of the position's key."""
-    return x_FM * Dropout(rate, seed, key_F).factor(x_FM) if rate else x_FM
+    return x_FM * Dropout(rate, seed, key_F).factor(x_FM, implementation=None) if rate else x_FM
 
 
 def _spread(rows: int, width: int) -> nn.Parameter:

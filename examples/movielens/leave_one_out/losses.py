@@ -8,7 +8,7 @@ import torch.nn.functional as fn
 from torch import Tensor
 
 from examples.movielens.leave_one_out.batches import NO_TARGET
-from kernels.hashing import uniform
+from kernels.hashing import uniform_rows
 
 NEGATIVES = 2_000
 """The seed of what is drawn, apart from those of dropout."""
@@ -17,8 +17,7 @@ MANY = 30_000
 
 def drawn_items(key_F: Tensor, wanted: int, items: int) -> Tensor:
     """For each position items drawn evenly, with repeats, 0 never: [F, S]."""
-    number_S = torch.arange(wanted, device=key_F.device)
-    draw_FS = uniform(NEGATIVES, key_F.unsqueeze(1), number_S)
+    draw_FS = uniform_rows(NEGATIVES, key_F, wanted)
     return 1 + (draw_FS * (items - 1)).long().clamp(max=items - 2)
 
 
