@@ -35,7 +35,7 @@ def judged(training: Training) -> Judged:
     """With the weights as they are now, or their moving average."""
     histories, shown = training.histories, training.shown
     end_U = shown.ends(histories) + 1
-    room = USERS * shown.longest(histories)
+    room = min(USERS, histories.users) * shown.longest(histories)
     ranked, lost = [], []
     with averaged(training):
         for user_B in torch.arange(histories.users, device=end_U.device).split(USERS):
