@@ -221,12 +221,12 @@ def test_a_run_that_resumes_is_one_that_never_stopped(kind: str, tmp_path: Path)
         folder = tmp_path / name
         return Run(drawn(), KINDS[kind], 1, folder, test=False, device=CPU, every=1)
 
-    together([run("whole")])
+    together([run("whole"), run("after")], most=1)
     for _ in range(KINDS[kind].epochs):
         together([run("parts")], until=0.0)
-    whole, parts = (_lines(tmp_path / name) for name in ("whole", "parts"))
+    whole, after, parts = (_lines(tmp_path / name) for name in ("whole", "after", "parts"))
     assert len(whole) == KINDS[kind].epochs + 1
-    assert parts == whole
+    assert parts == whole == after
     assert not (tmp_path / "whole" / "state.safetensors").exists()
 
 

@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
@@ -89,10 +90,14 @@ class Run:
             file.write(json.dumps(line) + "\n")
 
 
-def together(runs: list[Run], until: float = float("inf")) -> None:
-    """A step of each run in turn, until all are at their end or the time is up."""
-    going = [(run, run.steps(until)) for run in runs]
-    while going:
+def together(runs: list[Run], until: float = float("inf"), most: int = 100) -> None:
+    """A step of each run in turn, until all are at their end or the time is up. At most so many
+    are under way: the next begins when one ends."""
+    waiting = deque((run, run.steps(until)) for run in runs)
+    going: list[tuple[Run, Iterator[None]]] = []
+    while going or waiting:
+        while waiting and len(going) < most:
+            going.append(waiting.popleft())
         still = []
         for run, steps in going:
             with run.context():
@@ -111,6 +116,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--every", type=int, default=EVERY, help="epochs from state to state")
     parser.add_argument("--within", type=float, default=float("inf"), help="seconds")
+    parser.add_argument("--most", type=int, default=12, help="runs under way at one time")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     asked = parser.parse_args()
     until = time.monotonic() + asked.within
@@ -126,7 +132,7 @@ def main() -> int:
         folder = asked.out / f"{variant}-{seed}"
         given = histories, settings, int(seed), folder
         runs.append(Run(*given, test=asked.test, device=device, every=asked.every))
-    together(runs, until)
+    together(runs, until, asked.most)
     return 0 if all((run.folder / RANKS).exists() for run in runs) else 1
 
 
