@@ -143,7 +143,8 @@ class Training:
         with torch.no_grad():
             for name, parameter in names.items():
                 parameter.copy_(saved[f"weight/{name}"])
-                self.average[name].copy_(saved[f"average/{name}"])
+                if self.settings.average:
+                    self.average[name].copy_(saved[f"average/{name}"])
                 self.optimizer.state[parameter] = {
                     key: saved[f"{key}/{name}"] for key in ("exp_avg", "exp_avg_sq", "step")
                 }
@@ -152,7 +153,8 @@ class Training:
         state = {}
         for name, parameter in self._parameters():
             state[f"weight/{name}"] = parameter.detach()
-            state[f"average/{name}"] = self.average[name]
+            if self.settings.average:
+                state[f"average/{name}"] = self.average[name]
             for key, tensor in self.optimizer.state[parameter].items():
                 state[f"{key}/{name}"] = tensor
         return {name: tensor.contiguous() for name, tensor in state.items()}
