@@ -45,7 +45,7 @@ HSTU = Settings(time=False, precision="bfloat16")
 TIMED = replace(HSTU, time=True)
 COSINE = replace(TIMED, cosine=True)
 WIDE = replace(COSINE, width=128, heads=4, query_width=32, value_width=32, dropout=0.3, newest=0.5)
-BEST = WIDE
+OURS = replace(WIDE, negatives=0)
 BOOKS = replace(
     TIMED,
     blocks=16,
@@ -86,18 +86,16 @@ VARIANTS: dict[str, Settings] = {
     "hstu-time": TIMED,
     "hstu-time-float32": Settings(),
     "ours-narrow": COSINE,
-    "ours-narrow-softmax": replace(COSINE, negatives=0),
     "ours-wide": WIDE,
-    "ours-wide-softmax": replace(WIDE, negatives=0),
+    "ours-wide-softmax": OURS,
     "ours-wide-dropout": replace(WIDE, dropout=0.2),
-    "ours-wide-newest": replace(WIDE, newest=1.0),
     "ours-wide-everything": replace(WIDE, genres=True, traits=True, stars=True),
-    "ours": BEST,
-    "ours-no-time": replace(BEST, time=False),
-    "ours-genres": replace(BEST, genres=True),
-    "ours-traits": replace(BEST, traits=True),
-    "ours-stars": replace(BEST, stars=True),
-    "ours-everything": replace(BEST, genres=True, traits=True, stars=True),
+    "ours": OURS,
+    "ours-no-time": replace(OURS, time=False),
+    "ours-genres": replace(OURS, genres=True),
+    "ours-traits": replace(OURS, traits=True),
+    "ours-stars": replace(OURS, stars=True),
+    "ours-everything": replace(OURS, genres=True, traits=True, stars=True),
     "ml-20m": replace(
         TIMED, blocks=16, heads=8, width=256, query_width=32, value_width=32, precision="float32"
     ),
