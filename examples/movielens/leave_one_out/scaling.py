@@ -2,10 +2,10 @@
 
     python -m examples.movielens.leave_one_out.scaling FILE FOLDER
 
-A line with a validation of a run of a variant `size-…` in FOLDER is a point: the log-perplexity of
-the content that was held back, and the FLOP of training until then. The law is fitted to the
-frontier, the points that no other beats with less compute (Kaplan et al., "Scaling Laws for Neural
-Language Models", 2020, section 3.3); what overfits is therefore not on it.
+Each run of a variant `size-…` in FOLDER that is at its end is a point: the log-perplexity of the
+content that was held back, and the FLOP of all of its training. All sizes see the same data as
+often, each with a rate that falls to zero at its end; a model that is still under way would not be
+at its best, and no point of the law.
 
 Legend: N points.
 """
@@ -32,10 +32,9 @@ LEAST = 4
 
 
 class Point(NamedTuple):
-    """A size after some epochs."""
+    """A size at its end."""
 
     size: str
-    epoch: int
     flop: float
     loss: float
 
@@ -83,15 +82,6 @@ def _least_squares(one_N: Tensor, other_N: Tensor) -> tuple[float, float]:
     return factor, other
 
 
-def frontier(points: list[Point]) -> list[Point]:
-    """The points that are better than all with less compute, by compute."""
-    best: list[Point] = []
-    for point in sorted(points, key=lambda point: (point.flop, point.loss)):
-        if not best or point.loss < best[-1].loss:
-            best.append(point)
-    return best
-
-
 def flop_of_epoch(settings: Settings, histories: Histories, held: int) -> float:
     """What a model of HSTU needs for an epoch: two FLOP for each product that is added, those of
     the backward pass twice those of the forward. Only what the model is counts: no padding, nothing
@@ -108,34 +98,32 @@ def flop_of_epoch(settings: Settings, histories: Histories, held: int) -> float:
 
 
 def points_of(histories: Histories, folder: Path, held: int = 2) -> list[Point]:
-    """Those of all runs of sizes in a folder."""
+    """Those of all runs of sizes in a folder that are at their end, by compute."""
     found = []
-    for file in sorted(folder.glob(f"{PREFIX}*/lines.jsonl")):
+    for file in folder.glob(f"{PREFIX}*/lines.jsonl"):
         size, _, _ = file.parent.name.rpartition("-")
-        flop = flop_of_epoch(VARIANTS[size], histories, held)
-        for line in map(json.loads, file.read_text().splitlines()):
-            if "epoch" in line and "log_perplexity" in line:
-                epoch = line["epoch"]
-                found.append(Point(size, epoch, epoch * flop, line["log_perplexity"]))
-    return found
+        last = json.loads(file.read_text().splitlines()[-1])
+        if "end" in last:
+            flop = last["epochs"] * flop_of_epoch(VARIANTS[size], histories, held)
+            found.append(Point(size, flop, last["log_perplexity"]))
+    return sorted(found, key=lambda point: (point.flop, point.loss))
 
 
 def report_of(points: list[Point]) -> str:
-    """In Markdown: each size at its best, the laws, and what they are without one size each."""
-    edge = frontier(points)
-    lines = ["| size | best epoch | FLOP | log-perplexity | on the frontier |", "|-|-:|-:|-:|-:|"]
-    sizes = sorted({p.size for p in points}, key=lambda size: int(size.removeprefix(PREFIX)))
+    """In Markdown: the sizes; the laws, also what each is without one size; what the smaller sizes
+    foretell of the largest."""
+    law, power = law_of(points), law_of(points, floor=False)
+    lines = ["| size | FLOP | log-perplexity | c + a C^-b | a C^-b |", "|-|-:|-:|-:|-:|"]
+    for size, flop, loss in points:
+        said = f"{law.at(flop):.4f} | {power.at(flop):.4f}"
+        lines.append(f"| {size} | {flop:.3g} | {loss:.4f} | {said} |")
+    lines += ["", "| | a | b | c | error |", "|-|-:|-:|-:|-:|"]
+    lines += [_row("c + a C^-b", law), _row("a C^-b", power)]
+    sizes = list(dict.fromkeys(point.size for point in points))
     for size in sizes:
-        best = min((p for p in points if p.size == size), key=lambda p: p.loss)
-        here = [p.epoch for p in edge if p.size == size]
-        span = f"{here[0]}–{here[-1]}" if here else "none"
-        lines.append(f"| {size} | {best.epoch} | {best.flop:.3g} | {best.loss:.4f} | {span} |")
-    lines += ["", "| fitted to the frontier | a | b | c | error |", "|-|-:|-:|-:|-:|"]
-    lines += [_row("c + a C^-b", law_of(edge)), _row("a C^-b", law_of(edge, floor=False))]
-    for size in sizes:
-        others = frontier([p for p in points if p.size != size])
-        if len(others) >= LEAST:
-            lines.append(_row(f"c + a C^-b, without {size}", law_of(others)))
+        others = [point for point in points if point.size != size]
+        lines.append(_row(f"c + a C^-b, without {size}", law_of(others)))
+        lines.append(_row(f"a C^-b, without {size}", law_of(others, floor=False)))
     return "\n".join([*lines, "", _foretold(points, sizes[-1])])
 
 
@@ -145,13 +133,11 @@ def _row(name: str, law: Law) -> str:
 
 
 def _foretold(points: list[Point], largest: str) -> str:
-    """How far what the smaller sizes say of the largest one at its best is off."""
-    smaller = frontier([p for p in points if p.size != largest])
-    best = min((p for p in points if p.size == largest), key=lambda p: p.loss)
-    if len(smaller) < LEAST:
-        return f"{largest}: too few points of others to foretell it"
-    said = [law_of(smaller, floor=floor).at(best.flop) for floor in (True, False)]
-    return f"{largest}: {best.loss:.4f}; foretold {said[0]:.4f} with c, {said[1]:.4f} without"
+    """How far what the other sizes say of the largest is off."""
+    others = [point for point in points if point.size != largest]
+    *_, (_, flop, loss) = points
+    said = [law_of(others, floor=floor).at(flop) for floor in (True, False)]
+    return f"{largest}: {loss:.4f}; foretold {said[0]:.4f} with c, {said[1]:.4f} without"
 
 
 if __name__ == "__main__":

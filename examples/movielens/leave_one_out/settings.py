@@ -59,25 +59,15 @@ BOOKS = replace(
     epochs=201,
 )
 
-SIZES = {8: (1, 8), 16: (1, 16), 32: (2, 32), 64: (4, 32), 128: (8, 32), 256: (8, 32)}
+SIZES = {8: (1, 8), 16: (1, 16), 32: (2, 32), 64: (4, 32), 128: (8, 32), 256: (8, 32), 384: (8, 32)}
 """Of the scaling law: blocks, and the width of a head, by the width of the model."""
 
 
 def sized(width: int, blocks: int, head: int) -> Settings:
-    """A size: a softmax over all movies, so that losses of all sizes are log-perplexities; a rate
-    that stays and a moving average, so that each epoch is as good an end as the last."""
-    return Settings(
-        width=width,
-        blocks=blocks,
-        heads=width // head,
-        query_width=head,
-        value_width=head,
-        negatives=0,
-        newest=0.5,
-        average=0.99,
-        epochs=40,
-        precision="bfloat16",
-    )
+    """A size: a softmax over all movies, so that the losses of all sizes are log-perplexities."""
+    heads = width // head
+    shape = replace(COSINE, width=width, blocks=blocks, heads=heads, negatives=0, newest=0.5)
+    return replace(shape, query_width=head, value_width=head)
 
 
 VARIANTS: dict[str, Settings] = {
