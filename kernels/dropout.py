@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels.hashing import UNIFORM_BITS, uniform_rows
+from kernels.hashing import UNIFORM_BITS
+from kernels.uniform_rows import uniform_rows
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,13 @@ So a replay, a resumed run and any number of processes draw the same. The hash i
 whole numbers. Its arithmetic is of 64 bits and wraps, so every device has the same hashes;
 `hashing_triton` has them in kernels.
 
-N any shape; numbers broadcast against each other. T rows, M columns.
+N any shape; numbers broadcast against each other.
 """
 
 import math
 
 import torch
 from torch import Tensor
-
-from kernels.implementations import is_asked
 
 GAMMA = 0x9E3779B97F4A7C15
 FIRST = 0xBF58476D1CE4E5B9
@@ -45,21 +43,6 @@ def hashed(key: int, number_N: Tensor, *more_N: Tensor) -> Tensor:
 def uniform(key: int, *numbers_N: Tensor) -> Tensor:
     """Evenly spread over [0, 1), by a hash of a key and int64 numbers: float32, whole 2^-24ths."""
     return _leading(hashed(key, *numbers_N), UNIFORM_BITS).float() * 2.0**-UNIFORM_BITS
-
-
-def uniform_rows(
-    key: int, row_T: Tensor, columns: int, implementation: str | None = None
-) -> Tensor:
-    """`uniform` of each row's number (int64) and each column's place: float32 [T, M].
-
-    `implementation` is "triton" (the default on a GPU), which writes the result and nothing else,
-    or "reference". Both have the same bits.
-    """
-    if is_asked(row_T, implementation):
-        from kernels.hashing_triton import drawn_rows
-
-        return drawn_rows(key, row_T, columns)
-    return uniform(key, row_T[:, None], torch.arange(columns, device=row_T.device))
 
 
 def normal(key: int, *numbers_N: Tensor) -> Tensor:

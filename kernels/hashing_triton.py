@@ -21,7 +21,7 @@ ENTRIES = 1024
 
 
 def drawn_rows(key: int, row_T: Tensor, columns: int) -> Tensor:
-    """As `hashing.uniform_rows`."""
+    """As `uniform_rows`."""
     draw_TM = torch.empty(len(row_T), columns, dtype=torch.float32, device=row_T.device)
     grid = (triton.cdiv(draw_TM.numel(), ENTRIES),)
     if draw_TM.numel():

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from kernels.hashing import GAMMA, hashed, key_of, normal, uniform, uniform_rows
+from kernels.hashing import GAMMA, hashed, key_of, normal, uniform
 from kernels.hashing_triton import mixed, uniform_of
+from kernels.uniform_rows import uniform_rows
 
 WORDS = st.integers(-(2**63), 2**63 - 1)
 PUBLISHED = [  # the first outputs of SplitMix64 with the seed 1234567

@@ -8,7 +8,7 @@ import torch.nn.functional as fn
 from torch import Tensor
 
 from examples.movielens.leave_one_out.batches import NO_TARGET
-from kernels.hashing import uniform_rows
+from kernels.uniform_rows import uniform_rows
 
 NEGATIVES = 2_000
 """The seed of what is drawn, apart from those of dropout."""
