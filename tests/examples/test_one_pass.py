@@ -89,7 +89,7 @@ def watched_of(changes: Changes) -> Watched:
 
 def passed(folder: Path, changes: Changes) -> OnePass:
     """One pass at its end."""
-    passing, watched = OnePass(trainer_of(changes), "length" not in changes), watched_of(changes)
+    passing, watched = OnePass(trainer_of(changes)), watched_of(changes)
     batches = SequenceFiles(folder, SPEC, tokens=64, choose=watched)
     assert len(list(passing.steps(batches, watched))) == passing.trainer.step
     return passing

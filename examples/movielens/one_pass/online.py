@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
+from torch import Tensor
 
 from examples.movielens.one_pass.ranks import Ranks, asked, ranks_of
 from model.batch import SequenceBatch
@@ -57,16 +59,18 @@ class Watched:
 
 @dataclass
 class Recorded(Scores):
-    """In the place of a trainer's figures of retrieval: the ranks of what a step will learn."""
+    """In the place of a trainer's figures of retrieval: the ranks of what a step will learn, of
+    those rows of its batch that are as they came; None: of no rows."""
 
     trainer: Trainer
-    ranks: Ranks | None
+    ranks: Ranks = field(default_factory=Ranks)
+    whole_B: Tensor | None = None
     metrics: dict[str, Metric] = field(default_factory=dict)
 
     def add(self, said: Any, batch: SequenceBatch, lookup: Lookup) -> None:
         """Adds a batch."""
-        if self.ranks is not None:
-            self.ranks.parts.append(ranks_of(self.trainer, said, batch))
+        if self.whole_B is not None:
+            self.ranks.parts.append(ranks_of(self.trainer, said, batch, self.whole_B))
 
 
 @dataclass
@@ -87,19 +91,20 @@ class Cost:
 
 @dataclass
 class OnePass:
-    """A trainer that learns what comes once. Where `whole`, the rows of a batch are as they came,
-    and are scored by the very pass that they are learned from; where they were shortened they are
-    scored apart. One process only."""
+    """A trainer that learns what comes once. Rows that are learned as they came are scored by the
+    very pass that they are learned from; others are scored apart. One process only."""
 
     trainer: Trainer
-    whole: bool
-    ranks: Ranks = field(default_factory=Ranks)
     cost: Cost = field(default_factory=Cost)
 
     def __post_init__(self) -> None:
-        self.trainer.scores["retrieval"] = Recorded(
-            self.trainer, self.ranks if self.whole else None
-        )
+        self._recorded = Recorded(self.trainer)
+        self.trainer.scores["retrieval"] = self._recorded
+
+    @property
+    def ranks(self) -> Ranks:
+        """Those of all that was scored so far."""
+        return self._recorded.ranks
 
     def steps(
         self, batches: Iterable[SequenceBatch | None], watched: Watched
@@ -109,8 +114,11 @@ class OnePass:
         for batch in prefetched(batches, AHEAD):
             if batch is None:
                 continue
-            learned = set(batch.sequence_ids if self.whole else ())
-            self._score(watched.until(batch.sequence_ids[-1]), learned)
+            came = list(watched.until(batch.sequence_ids[-1]))
+            whole_B = _as_they_came(batch, came)
+            names = zip(batch.sequence_ids, whole_B.tolist(), strict=True)
+            self._score(came, {name for name, is_whole in names if is_whole})
+            self._recorded.whole_B = whole_B.to(self.trainer.device)
             self.cost.add(batch)
             self.trainer.learn([batch])
             yield batch
@@ -122,6 +130,15 @@ class OnePass:
         for part in parts_of(apart, SCORED_TOKENS):
             batch = batch_of(part).to(self.trainer.device)
             self.ranks.parts.append(asked(self.trainer, batch))
+
+
+def _as_they_came(batch: SequenceBatch, came: list[pa.RecordBatch]) -> Tensor:
+    """Which sequences of a batch have all tokens that they came with: bool [B]."""
+    tokens = {row["sequence_id"][0].as_py(): int(tokens_of(row)[0]) for row in came}
+    whole_B: Tensor = batch.offsets_B1.diff() == torch.tensor(
+        [tokens[n] for n in batch.sequence_ids]
+    )
+    return whole_B
 
 
 def parts_of(rows: list[pa.RecordBatch], tokens: int) -> Iterator[list[pa.RecordBatch]]:

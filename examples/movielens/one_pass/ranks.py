@@ -46,17 +46,18 @@ class Ranks:
 
 
 @torch.no_grad()
-def ranks_of(trainer: Trainer, said: Retrieved, batch: SequenceBatch) -> Tensor:
+def ranks_of(trainer: Trainer, said: Retrieved, batch: SequenceBatch, of_B: Tensor) -> Tensor:
     """Where the contents of the sessions just completed stand in the catalogue: [COLUMNS, Q].
 
-    One process only. Ties, and NaN, are counted against a target, as in the trainer's figures.
+    `of_B` says of which sequences. One process only. Ties, and NaN, are counted against a target,
+    as in the trainer's figures.
     """
-    new_Q = said.is_new_N.nonzero().squeeze(1)
+    sequence_E = _sequence_of_contents(batch)
+    new_Q = (said.is_new_N & of_B[sequence_E[said.content_N]]).nonzero().squeeze(1)
     target_Q, content_Q = said.target_id_N[new_Q], said.content_N[new_Q]
     candidates = trainer.tables.candidates(None, target_Q)
     asking = Asking(said.query_NM[new_Q], said.now_N[new_Q], said.bias)
     score_QR = asking.scores(candidates, 0, len(candidates.id_R))
-    sequence_E = _sequence_of_contents(batch)
     first_B = torch.searchsorted(sequence_E, torch.arange(batch.sequences, device=target_Q.device))
     unseen_QR = ~seen(batch, sequence_E, candidates.id_R, content_Q)
     column_Q = columns(candidates.id_R, target_Q)
@@ -82,7 +83,8 @@ def asked(trainer: Trainer, batch: SequenceBatch) -> Tensor:
     lookup: Lookup = trainer.tables.fetch(batch, batch.id_T[:0], sighted=False)
     trainer.model.eval()
     said = task(batch, trainer.model.embedding.tokens(batch, lookup), trainer.model.embedding)
-    return ranks_of(trainer, said, batch)
+    every_B = torch.ones(batch.sequences, dtype=torch.bool, device=batch.id_T.device)
+    return ranks_of(trainer, said, batch, every_B)
 
 
 def rank(score_QR: Tensor, column_Q: Tensor, among_QR: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class Rival:
     cost: Cost = field(default_factory=Cost)
 
     def __post_init__(self) -> None:
-        self.trainer.scores["retrieval"] = Recorded(self.trainer, None)
+        self.trainer.scores["retrieval"] = Recorded(self.trainer)
         self._rates = self.trainer.config.optimizer
 
     def epochs(self, until: int, count: int, rate: float = 1.0) -> Iterator[int]:

@@ -85,7 +85,7 @@ def _online(
     trainer: Trainer, folder: Path, written: Written, times: Sequence[tuple[int, int, int]]
 ) -> None:
     """One pass over some times: (since, until] in ms, and how many tokens a step has then."""
-    passing = OnePass(trainer, whole=trainer.config.length is None)
+    passing = OnePass(trainer)
     choose = choosing_of(trainer.spec, trainer.config, 1)
     for since, until, tokens in times:
         watched = Watched(choose, since, until)
