@@ -1,4 +1,4 @@
-"""The runs that are compared: what each changes of train.yaml beside this file."""
+"""The runs that are compared: what each changes of ../train.yaml."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from model.config import TrainConfig, load_config
 
-HERE = Path(__file__).parent
+SETTINGS = Path(__file__).parents[1] / "train.yaml"
 
 Changes = Mapping[str, Any]
 
@@ -32,27 +32,40 @@ class Variant:
 
     def config(self) -> TrainConfig:
         """The settings of the run."""
-        written = load_config(HERE / "train.yaml").model_dump(mode="json")
+        written = load_config(SETTINGS).model_dump(mode="json")
         for name, value in self.changes.items():
             written[name] = written[name] | value if isinstance(written[name], dict) else value
         return TrainConfig.model_validate(written)
 
 
-def budget(tokens: int) -> Variant:
+EVERY: Changes = {"sampling": {"tokens": None}}
+"""All sequences are learned."""
+LATE = 8_192
+
+MANY: Changes = EVERY | {"batch_tokens": 16_384}
+EPOCHS = 20
+
+
+def budget(tokens: int, late_tokens: int) -> Variant:
     """One pass over a sample: c of 1/n."""
-    return Variant({"sampling": {"tokens": tokens}})
+    return Variant({"sampling": {"tokens": tokens}}, late_tokens=late_tokens)
 
 
 def shortened(alpha: float) -> Variant:
     """One pass over all sequences, the long ones shortened."""
-    return Variant({"length": {"alpha": alpha}})
+    return Variant(EVERY | {"length": {"alpha": alpha}}, late_tokens=LATE)
 
 
 VARIANTS: dict[str, Variant] = {
-    "all": Variant(),
-    **{f"c{tokens}": budget(tokens) for tokens in (64, 256, 1024)},
+    "all": Variant(EVERY, late_tokens=LATE),
+    "c64": budget(64, 1_024),
+    "c256": budget(256, 2_048),
+    "c1024": budget(1_024, LATE),
     **{f"alpha{alpha}": shortened(alpha) for alpha in (1.6, 1.7, 1.8, 1.9)},
-    "toy-on": Variant(kind="online after", epochs=3, judged=(1, 3)),
-    "toy-again": Variant(kind="refitted", epochs=2, judged=(2,), again=1),
+    "rival": Variant(MANY, kind="online after", late_tokens=LATE, epochs=EPOCHS, judged=(EPOCHS,)),
+    "rival-refitted": Variant(MANY, kind="refitted", epochs=EPOCHS, judged=(EPOCHS,), again=2),
+    "rival-validation": Variant(
+        MANY, kind="frozen", epochs=EPOCHS, judged=(5, 10, 15, 20), share=0.75, until=0.8
+    ),
     "popular": Variant(kind="popular"),
 }
