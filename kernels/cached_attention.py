@@ -29,12 +29,13 @@ def cached_attention(
     divisor: float,
     implementation: str | None = None,
 ) -> Tensor:
-    """out_i = Σ SiLU(alpha · q_i·k_j + bias_ij) v_j / divisor, over all that is cached; out_QHV.
-    With a `window` only over what is nearer than so many positions.
+    """out_i = Σ SiLU(alpha · q_i·k_j + bias_ij) v_j / divisor, over what is cached of positions up
+    to its own; out_QHV. With a `window` only over what is nearer than so many positions.
 
-    With `own`, their keys [Q, H, D] and values [Q, H, V], queries are candidates: each sees itself
-    too and no other; those of a block have the position and the time of its first one. Queries of
-    no block give zero. `implementation` is as in `hstu_attention`. No autograd.
+    With `own`, their keys [Q, H, D] and values [Q, H, V], queries are candidates: they stand behind
+    all that is cached, and each sees itself too and no other; those of a block have the position
+    and the time of its first one. Queries of no block give zero. `implementation` is as in
+    `hstu_attention`. No autograd.
     """
     if is_triton(q_QHD, implementation):
         from kernels.cached_attention_triton import forward
@@ -49,8 +50,10 @@ def cached_attention(
         bias_HQL = _bias(distance_QL, elapsed_QL, tables).to(q_QHD.dtype)
         scores_HQL = alpha * torch.einsum("qhd,lhd->hql", q_QHD[here], cached.k_RHD[row_L])
         weights_HQL = silu(scores_HQL + bias_HQL) / divisor
+        sees_QL = distance_QL >= 0
         if window is not None:
-            weights_HQL = weights_HQL.where(distance_QL < window, 0)
+            sees_QL &= distance_QL < window
+        weights_HQL = weights_HQL.where(sees_QL, 0)
         out_QHV[here] = torch.einsum("hql,lhv->qhv", weights_HQL, cached.v_RHV[row_L])
     return out_QHV if own is None else out_QHV + _own(q_QHD, queries, *own, tables, alpha, divisor)
 

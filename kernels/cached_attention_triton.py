@@ -2,9 +2,10 @@
 the keys.
 
 Candidates of a block have one position and one time, so their bias is looked up once a key, before,
-and not once a score. Where queries are few, keys are shared out over programs, so that all of a GPU
-has work; the sums of the shares are added up in one order. The letters are those of
-kernels/cached_keys.py; M queries and N keys of a tile, S shares.
+and not once a score. Other queries may be in the cache themselves, and see nothing behind them.
+Where queries are few, keys are shared out over programs, so that all of a GPU has work; the sums of
+the shares are added up in one order. The letters are those of kernels/cached_keys.py; M queries and
+N keys of a tile, S shares.
 """
 
 from typing import Any
@@ -167,7 +168,12 @@ def _cached_pass(
     first, count, b = tl.load(block), tl.load(block + 1), tl.load(block + 2)
     if count == 0:
         return
+    i_M, n_N = tl.arange(0, M), tl.arange(0, N)
+    at_M = tl.load(queries[1] + first + i_M, mask=i_M < count, other=0)
+    now_M = tl.load(queries[2] + first + i_M, mask=i_M < count, other=0)
     length = tl.load(cached[3] + b)
+    if bias is None:
+        length = tl.minimum(length, tl.max(at_M, 0).to(tl.int32) + 1)
     nearest = 0
     if window is not None:
         nearest = tl.maximum(tl.load(queries[1] + first).to(tl.int32) - window + 1, 0) // N * N
@@ -177,22 +183,21 @@ def _cached_pass(
     end = tl.minimum(begin + each, length)
     whole_end = begin + tl.maximum(end - begin, 0) // N * N
 
-    i_M, n_N = tl.arange(0, M), tl.arange(0, N)
     q_MD = load_rows(q, h, first, i_M, count, D, PADDED_D, OPERAND)
-    at_M = tl.load(queries[1] + first + i_M, mask=i_M < count, other=0)
-    now_M = tl.load(queries[2] + first + i_M, mask=i_M < count, other=0)
     if bias is not None:
         extent = cached[2] * cached[4]
         bias += (n * tl.num_programs(1) + h).to(tl.int64) * extent
     pages = cached[1] + b * cached[2]
     sum_MV = tl.zeros((M, PADDED_V), tl.float32)
+    BEHIND: tl.constexpr = bias is not None
     for start in range(begin, whole_end, N):
         row = tl.load(pages + start // cached[4]).to(tl.int64) * cached[4] + start % cached[4]
         k_ND = load_whole_rows(k, k_blocks, h, row, 0, N, D, PADDED_D, OPERAND)
         v_NV = load_whole_rows(v, v_blocks, h, row, 0, N, V, PADDED_V, OPERAND)
         half_bias = _half_bias(bias, cached[0], tables, h, row, start, N, at_M, now_M, N)
+        distance_M = at_M - start
         sum_MV = _add(
-            sum_MV, q_MD, k_ND, v_NV, half_bias, at_M - start, window, half_alpha, OPERAND
+            sum_MV, q_MD, k_ND, v_NV, half_bias, distance_M, window, half_alpha, OPERAND, BEHIND
         )
     if whole_end < end:
         start = whole_end
@@ -200,8 +205,9 @@ def _cached_pass(
         k_ND = load_rows(k, h, row, n_N, end - start, D, PADDED_D, OPERAND)
         v_NV = load_rows(v, h, row, n_N, end - start, V, PADDED_V, OPERAND)
         half_bias = _half_bias(bias, cached[0], tables, h, row, start, end - start, at_M, now_M, N)
+        distance_M = at_M - start
         sum_MV = _add(
-            sum_MV, q_MD, k_ND, v_NV, half_bias, at_M - start, window, half_alpha, OPERAND
+            sum_MV, q_MD, k_ND, v_NV, half_bias, distance_M, window, half_alpha, OPERAND, BEHIND
         )
     if own_k is not None:  # noqa: SIM102 - this is known to the compiler, the other is not
         if share == 0:
@@ -217,13 +223,25 @@ def _cached_pass(
 
 @triton.jit
 def _add(
-    sum_MV, q_MD, k_ND, v_NV, half_bias, distance_M, window, half_alpha, OPERAND: tl.constexpr
+    sum_MV,
+    q_MD,
+    k_ND,
+    v_NV,
+    half_bias,
+    distance_M,
+    window,
+    half_alpha,
+    OPERAND: tl.constexpr,
+    BEHIND: tl.constexpr,
 ):
-    """A sum with what one tile adds to it; distances are from its first key."""
+    """A sum with what one tile adds to it; distances are from its first key. Queries stand BEHIND
+    all keys, or else keys may be behind them."""
     half_MN = dot(q_MD, tl.trans(k_ND)) * half_alpha + half_bias
+    distance_MN = distance_M[:, None] - tl.arange(0, k_ND.shape[0])[None, :]
+    if not BEHIND:
+        half_MN = tl.where(distance_MN >= 0, half_MN, UNSEEN)
     if window is not None:
-        n_N = tl.arange(0, k_ND.shape[0])
-        half_MN = tl.where(distance_M[:, None] - n_N[None, :] < window, half_MN, UNSEEN)
+        half_MN = tl.where(distance_MN < window, half_MN, UNSEEN)
     silu_MN, _ = activation(half_MN, 1.0, OPERAND)
     return dot(silu_MN.to(OPERAND), v_NV, sum_MV)
 

@@ -67,7 +67,7 @@ class SequenceBatch:
     @property
     def tokens(self) -> int:
         """T."""
-        return len(self.type_T)
+        return self.type_T.shape[0]
 
     @property
     def contents(self) -> int:

@@ -3,15 +3,15 @@
 Legend: T tokens, E contents, F positions of a view, M width, A actions, U unique ids.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 import torch.nn.functional as fn
 from torch import Tensor, nn
 
-from model.batch import SequenceBatch
+from model.batch import Category, SequenceBatch
 from model.config import Inputs
-from model.tables import Lookup, Vectors
+from model.tables import Lookup, Tables, Vectors
 from model.views import View
 from schemas.sequences import ACTION, CONTENT, FIRST_FEATURE
 from schemas.spec import Spec
@@ -58,10 +58,26 @@ class Embedding(nn.Module):
             x_FM = x_FM + fn.embedding(hour_of_week(view.query_time_F), self.hour_M)
         return x_FM
 
-    def candidates(self, lookup: Vectors, time_E: Tensor) -> Tensor:
-        """Vectors of contents that are shown at these times (ms), by themselves: [E, M]."""
-        x_EM = self.type_M[CONTENT] + self._contents(lookup.of_category, lookup)
-        return x_EM if self.hour_M is None else x_EM + self.hour_M[hour_of_week(time_E)]
+    def of_tokens(
+        self,
+        type_T: Tensor,
+        id_T: Tensor,
+        time_T: Tensor,
+        tables: Tables,
+        categories: Mapping[str, Category],
+    ) -> Tensor:
+        """Vectors of tokens at their own times, none fused into another, to ask with and not to
+        learn from: [T, M]. As of a view, but the sizes of all tensors follow from the arguments'
+        alone, so that this can be a CUDA graph; categories are as in `Tables.read_tokens`."""
+        x_TM = self.type_M[type_T] + tables.read_tokens(type_T, id_T, categories)
+        if self.inputs.actions:
+            bits_TA = action_bits(id_T, len(self.action_AM)) & (type_T == ACTION).unsqueeze(1)
+            x_TM = x_TM + bits_TA.to(x_TM.dtype) @ self.action_AM
+        if self.inputs.features and self.features:
+            is_removal_T = (type_T >= FIRST_FEATURE) & (id_T < 0)
+            removal_TM = self.removal_M[(type_T - FIRST_FEATURE).clamp(min=0)]
+            x_TM = x_TM + torch.where(is_removal_T.unsqueeze(1), removal_TM, 0.0)
+        return x_TM if self.hour_M is None else x_TM + self.hour_M[hour_of_week(time_T)]
 
     def _contents(self, names: Iterable[str], lookup: Lookup | Vectors) -> Tensor:
         """[E, M]: of each content its own vector, and the mean of each of its categories."""

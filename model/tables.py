@@ -4,7 +4,7 @@ Legend: E contents of a batch, S contents to compare with, N ids, U unique ids, 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -173,19 +173,28 @@ class Tables:
 
     def read(self, batch: SequenceBatch) -> Vectors:
         """The vectors for a batch, to ask with and not to learn from; one process only."""
-        contents = self.read_contents(batch.id_T[batch.type_T == CONTENT], batch.categories)
+        means = {
+            name: _means(table.read(batch.categories[name].ids_N), batch.categories[name])
+            for name, table in self.categories.items()
+        }
         of_feature = {
             name: table.read(self._entries(batch, name)) for name, table in self.features.items()
         }
-        return replace(contents, of_feature=of_feature)
+        return Vectors(self.content.read(batch.id_T[batch.type_T == CONTENT]), means, of_feature)
 
-    def read_contents(self, id_E: Tensor, categories: Mapping[str, Category]) -> Vectors:
-        """The same of contents alone."""
-        means = {
-            name: _means(table.read(categories[name].ids_N), categories[name])
-            for name, table in self.categories.items()
-        }
-        return Vectors(self.content.read(id_E), means, {})
+    def read_tokens(
+        self, type_T: Tensor, id_T: Tensor, categories: Mapping[str, Category]
+    ) -> Tensor:
+        """The same of each token, added up: [T, M]; zero for an action. The sizes of all tensors
+        follow from the arguments' alone. A category has an entry for each token, an empty one for
+        what is no content."""
+        x_TM = torch.where((type_T == CONTENT).unsqueeze(1), self.content.read(id_T), 0.0)
+        for name, table in self.categories.items():
+            x_TM = x_TM + _means(table.read(categories[name].ids_N), categories[name])
+        for name, table in self.features.items():
+            is_entry_T1 = (type_T == self.feature_types[name]).unsqueeze(1)
+            x_TM = x_TM + torch.where(is_entry_T1, table.read(id_T.abs()), 0.0)
+        return x_TM
 
     @property
     def changes(self) -> int:

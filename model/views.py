@@ -54,14 +54,6 @@ def ranking_view(batch: SequenceBatch, features: bool = True) -> View:
     )
 
 
-def whole_view(batch: SequenceBatch) -> View:
-    """The tokens as they are, and nothing to be said of them."""
-    token_F = torch.arange(batch.tokens, device=batch.type_T.device)
-    nothing_F, no_F = torch.zeros_like(token_F), torch.zeros_like(token_F, dtype=torch.bool)
-    rest = (batch.time_T, nothing_F, no_F, no_F)
-    return View(batch.offsets_B1, token_F, torch.full_like(token_F, -1), *rest)
-
-
 def retrieval_view(batch: SequenceBatch, positive: int, features: bool = True) -> View:
     """Φ and a fused, feature entries between. At a fused position the target is the next content,
     if any of its actions is among the bits of `positive`.

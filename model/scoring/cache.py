@@ -96,13 +96,15 @@ class KeyCache:
     def keep(self, histories: Mapping[str, SequenceBatch]) -> None:
         """Keys and values of these users' histories have been written, all of them."""
         for user, history in histories.items():
-            self._entries[user].tokens = history.clone()
+            entry = self._entries[user]
+            if entry.tokens.tokens < history.tokens:
+                entry.tokens = history.clone()
 
     def rows(self, user: str, start: int, stop: int) -> Tensor:
         """Where a user's tokens from one number up to another are: int64, on the CPU."""
-        token_n = torch.arange(start, stop)
-        page_X = torch.tensor(self._entries[user].pages, dtype=torch.int64)
-        return page_X[token_n // PAGE] * PAGE + token_n % PAGE
+        token_n, first = torch.arange(start, stop), start // PAGE
+        page_x = torch.tensor(self._entries[user].pages[first:], dtype=torch.int64)
+        return page_x[token_n // PAGE - first] * PAGE + token_n % PAGE
 
     def table(self, users: Iterable[str]) -> Tensor:
         """The pages of users, int32 [B, X], on the CPU; 0 where there are none."""
@@ -121,7 +123,9 @@ class KeyCache:
 
     def _known(self, user: str, history: SequenceBatch) -> int:
         """Cuts a user's entry down to what his history begins with, and makes it the newest."""
-        entry = self._entries.setdefault(user, _Entry(part_of(history, 0, 0)))
+        if user not in self._entries:
+            self._entries[user] = _Entry(part_of(history, 0, 0))
+        entry = self._entries[user]
         self._entries.move_to_end(user)
         shared = shared_tokens(entry.tokens, history)
         self._counts["outdated"] += shared < min(entry.tokens.tokens, history.tokens)

@@ -76,10 +76,10 @@ def joined(history: SequenceBatch, more: SequenceBatch) -> SequenceBatch:
 
 
 def part_of(history: SequenceBatch, start: int, stop: int) -> SequenceBatch:
-    """Some tokens of a history, one after the other."""
-    is_content_T = history.type_T == CONTENT
-    first, last = int(is_content_T[:start].sum()), int(is_content_T[:stop].sum())
+    """Some tokens of a history, one after the other; with least effort, of its last ones."""
     here = slice(start, stop)
+    last = history.contents - int((history.type_T[stop:] == CONTENT).sum())
+    first = last - int((history.type_T[here] == CONTENT).sum())
     return _sequence(
         history.type_T[here],
         history.id_T[here],

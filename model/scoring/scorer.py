@@ -16,9 +16,9 @@ from torch import Tensor
 
 from model.recommender import Recommender
 from model.scoring.cache import KeyCache
-from model.scoring.graphs import Graphs
 from model.scoring.history import Request, without_features
-from model.scoring.running import Running, microbatches
+from model.scoring.packing import microbatches
+from model.scoring.running import Running
 from model.scoring.stack import CachedStack
 from model.scoring.whole import whole_logits
 from model.tables import Tables
@@ -70,21 +70,27 @@ class Scorer:
     def score(self, requests: Sequence[Request]) -> list[Tensor]:
         """Of each request the probability of each action on each candidate: float32 [Q, A], on the
         CPU, with the actions in the order of the spec. Raises ValueError for what is no request."""
-        return [logits_QA.sigmoid().float().cpu() for logits_QA in self.logits(requests)]
+        scores_QA = self._logits(requests).sigmoid().float().cpu()
+        return list(scores_QA.split(list(map(len, requests))))
 
     def logits(self, requests: Sequence[Request]) -> list[Tensor]:
         """The same as logits, on the model's device and in its type."""
-        for request in requests:
-            request.check(self.spec.history.tokens)
-        if self.cache is None:
-            return [self._without_cache(request) for request in requests]
-        running = self._running_now(self.cache)
-        groups = self._groups(map(self._shown, requests), self.cache)
-        return [each for group in groups for each in self._of_group(group, running, self.cache)]
+        return list(self._logits(requests).split(list(map(len, requests))))
 
     def figures(self) -> dict[str, float]:
         """What the cache holds and how it served, since the beginning."""
         return {} if self.cache is None else self.cache.figures()
+
+    def _logits(self, requests: Sequence[Request]) -> Tensor:
+        """Of all requests, one after the other."""
+        for request in requests:
+            request.check(self.spec.history.tokens)
+        if self.cache is None:
+            return torch.cat([self._nothing, *self._without_cache(requests)])
+        running = self._running_now(self.cache)
+        groups = self._groups(map(self._shown, requests), self.cache)
+        found = (running.logits(group, self.serving.microbatch) for group in groups)
+        return torch.cat([self._nothing, *chain.from_iterable(found)])
 
     def _running_now(self, cache: KeyCache) -> Running:
         """The model as it is; lets go of what was computed with other weights."""
@@ -93,10 +99,9 @@ class Scorer:
         if mark != self._mark:
             cache.forget()
             stack = CachedStack(self._ranking, self._kind)
-            on_gpu = self._nothing.is_cuda and not stack.has_experts
-            graphs = Graphs(stack, cache, self.serving.users) if on_gpu else None
-            wanted = graphs if self.serving.graphs else None
-            self._running = Running(self._model, self._tables, stack, wanted)
+            can_be = self._nothing.is_cuda and not stack.has_experts
+            parts = (self._model, self._tables, stack, cache, self.serving.users)
+            self._running = Running(*parts, graphs=self.serving.graphs and can_be)
             self._mark = mark
         return self._running
 
@@ -122,22 +127,9 @@ class Scorer:
         if group:
             yield list(group.values())
 
-    def _of_group(self, requests: list[Request], running: Running, cache: KeyCache) -> list[Tensor]:
-        """The logits of requests of different users, whose histories have room together."""
-        running.write({request.user: request.history for request in requests}, cache)
-        pieces = [[self._nothing] for _ in requests]
-        for parts in microbatches(requests, self.serving.microbatch):
-            logits_QA = running.ask(parts, cache)
-            for part, piece_QA in zip(parts, logits_QA.split(list(map(len, parts))), strict=True):
-                pieces[part.number].append(piece_QA)
-        return [torch.cat(each) for each in pieces]
-
-    def _without_cache(self, request: Request) -> Tensor:
-        """The logits of one request, with whose every microbatch the history is computed."""
-        pieces = [
-            whole_logits(
-                self._model, self._tables, [request.part(part.start, part.stop)], self._kind
-            )
-            for (part,) in microbatches([request], self.serving.microbatch)
-        ]
-        return torch.cat([self._nothing, *(piece for (piece,) in pieces)])
+    def _without_cache(self, requests: Sequence[Request]) -> Iterator[Tensor]:
+        """The logits of requests, with whose every microbatch the history is computed."""
+        for request in requests:
+            for (part,) in microbatches([request], self.serving.microbatch):
+                piece = [request.part(part.start, part.stop)]
+                yield from whole_logits(self._model, self._tables, piece, self._kind)

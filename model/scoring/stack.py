@@ -2,7 +2,8 @@
 
 Weights are taken as they are when this is made, in the type that is asked for.
 
-Legend: T new tokens, Q candidates, B histories, M width, A actions, S blocks, R rows of the cache.
+Legend: T new tokens, Q candidates, R rows of both, M width, G of what is gated, H heads, D width of
+a key head, V of a value head, A actions, S blocks.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kernels.attention_mask import Mask
+from kernels.attention_plan import AttentionPlan
 from kernels.cached_attention import cached_attention
 from kernels.cached_keys import CachedKeys, Queries, Tables
 from kernels.hstu_attention import RelativeBias, attention_forward
@@ -19,6 +22,10 @@ from model.experts import Experts
 from model.hstu import EPS, Block
 from model.ranking import Ranking
 from model.scoring.cache import PAGE, KeyCache
+from model.scoring.rows import Rows
+
+FEW = 1_024
+"""New tokens that look for one another in the cache; more are faster among themselves."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +51,43 @@ class _Fixed:
             block.experts,
         )
 
-    def after(self, x_TM: Tensor, sums_THV: Tensor, u_TG: Tensor) -> Tensor:
+    def after(self, x_RM: Tensor, sums_RHV: Tensor, u_RG: Tensor) -> Tensor:
         """The block's result, that of its experts included."""
-        y_TM = after_attention(x_TM, sums_THV, u_TG, self.weights, self.shape)
+        y_RM = after_attention(x_RM, sums_RHV, u_RG, self.weights, self.shape)
         if self.experts is None:
-            return y_TM
-        more_TM: Tensor = self.experts(y_TM)[0]
-        return y_TM + more_TM
+            return y_RM
+        more_RM: Tensor = self.experts(y_RM)[0]
+        return y_RM + more_RM
 
+    def attend(
+        self,
+        q_QHD: Tensor,
+        queries: Queries,
+        cached: CachedKeys,
+        own: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """What queries see in the cache, and in themselves."""
+        return cached_attention(
+            *(q_QHD, queries, cached, self.tables),
+            own=own,
+            window=self.shape.window,
+            alpha=self.shape.alpha,
+            divisor=self.shape.sum_divisor,
+        )
 
-@dataclass(frozen=True)
-class NewTokens:
-    """Where the new tokens of each history begin, how many one has at most, and their times, ms."""
-
-    offsets_B1: Tensor
-    longest: int
-    time_T: Tensor
+    def among_themselves(
+        self, q_THD: Tensor, k_THD: Tensor, v_THV: Tensor, plan: AttentionPlan, time_T: Tensor
+    ) -> Tensor:
+        """What new tokens see of one another."""
+        return attention_forward(
+            *(q_THD, k_THD, v_THV, plan.offsets_B1),
+            longest=plan.longest,
+            bias=RelativeBias(self.tables.position_HP, self.tables.time_HC, time_T, time_T),
+            window=self.shape.window,
+            alpha=self.shape.alpha,
+            divisor=self.shape.sum_divisor,
+            plan=plan,
+        )
 
 
 class CachedStack:
@@ -67,84 +95,76 @@ class CachedStack:
 
     def __init__(self, ranking: Ranking, kind: torch.dtype) -> None:
         self._kind, self._norm, self._head = kind, ranking.stack.norm, ranking.head
+        self._window = ranking.stack.shape.window
         self._blocks = [_Fixed.of(block, kind) for block in ranking.stack.blocks]  # type: ignore[arg-type]
         self.has_experts = any(block.experts is not None for block in self._blocks)
 
     @torch.no_grad()
-    def extend(
-        self,
-        x_TM: Tensor,
-        new: NewTokens,
-        queries: Queries,
-        row_T: Tensor,
-        cache: KeyCache,
-        cached: CachedKeys | None,
-    ) -> None:
-        """Writes keys and values of new tokens to rows of a cache. `cached` is what is there before
-        them, of the first block; `queries` are they themselves."""
-        cache.time_R[row_T] = new.time_T
-        x_TM = x_TM.to(self._kind)
+    def run(self, x_RM: Tensor, rows: Rows, cache: KeyCache) -> Tensor:
+        """Writes keys and values of new tokens to the cache, and gives the logits of candidates, in
+        the type of the head: [Q, A]."""
+        tokens, new = rows.sizes.tokens, slice(0, rows.sizes.tokens)
+        if tokens:
+            cache.time_R[rows.row_T] = rows.time_R[new]
+        x_RM = x_RM.to(self._kind)
+        plan = self._plan(rows) if tokens > FEW else None
         for number, block in enumerate(self._blocks):
-            u_TG, v_THV, q_THD, k_THD = before_attention(x_TM, block.weights, block.shape)
-            if number + 1 < len(self._blocks):  # nobody asks what the last block makes of them
-                sums_THV = _among_themselves(q_THD, k_THD, v_THV, block, new)
-                if cached is not None:
-                    sums_THV = sums_THV + _attend(q_THD, queries, _of(cached, cache, number), block)
-                x_TM = block.after(x_TM, sums_THV, u_TG)
-            cache.k_SRHD[number, row_T] = k_THD
-            cache.v_SRHV[number, row_T] = v_THV
-
-    @torch.no_grad()
-    def ask(self, x_QM: Tensor, queries: Queries, cached: CachedKeys, cache: KeyCache) -> Tensor:
-        """Logits of candidates, in the type of the head: [Q, A]."""
-        x_QM = x_QM.to(self._kind)
-        for number, block in enumerate(self._blocks):
-            u_QG, v_QHV, q_QHD, k_QHD = before_attention(x_QM, block.weights, block.shape)
-            there = _of(cached, cache, number)
-            sums_QHV = _attend(q_QHD, queries, there, block, own=(k_QHD, v_QHV))
-            x_QM = block.after(x_QM, sums_QHV, u_QG)
-        logits_QA: Tensor = self._head(self._norm(x_QM.to(self._norm.weight.dtype)))
+            u_RG, v_RHV, q_RHD, k_RHD = before_attention(x_RM, block.weights, block.shape)
+            if tokens:
+                cache.k_SRHD[number, rows.row_T] = k_RHD[new]
+                cache.v_SRHV[number, rows.row_T] = v_RHV[new]
+            parts = (q_RHD, k_RHD, v_RHV)
+            sums = []
+            if number + 1 == len(self._blocks):  # nobody asks what it makes of tokens
+                x_RM, u_RG = x_RM[tokens:], u_RG[tokens:]
+            elif tokens:
+                sums.append(_of_tokens(block, parts, rows, cache, number, plan))
+            if rows.sizes.candidates:
+                sums.append(_of_candidates(block, parts, rows, cache, number))
+            if sums:
+                x_RM = block.after(x_RM, torch.cat(sums) if len(sums) > 1 else sums[0], u_RG)
+        logits_QA: Tensor = self._head(self._norm(x_RM.to(self._norm.weight.dtype)))
         return logits_QA
 
-
-def cached_keys(cache: KeyCache, page_BX: Tensor, length_B: Tensor) -> CachedKeys:
-    """What is in a cache of histories, of the first block."""
-    return CachedKeys(cache.k_SRHD[0], cache.v_SRHV[0], cache.time_R, page_BX, length_B, PAGE)
-
-
-def _of(cached: CachedKeys, cache: KeyCache, block: int) -> CachedKeys:
-    """The same of another block."""
-    places = (cached.time_R, cached.page_BX, cached.length_B, cached.page)
-    return CachedKeys(cache.k_SRHD[block], cache.v_SRHV[block], *places)
+    def _plan(self, rows: Rows) -> AttentionPlan:
+        """What all blocks share of attention of new tokens among themselves."""
+        time_T = rows.time_R[: rows.sizes.tokens]
+        mask = Mask(window=self._window)
+        return AttentionPlan(rows.offsets_B1, rows.sizes.longest, mask, time_T, time_T)
 
 
-def _among_themselves(
-    q_THD: Tensor, k_THD: Tensor, v_THV: Tensor, block: _Fixed, new: NewTokens
-) -> Tensor:
-    """What new tokens see of one another."""
-    tables = block.tables
-    return attention_forward(
-        *(q_THD, k_THD, v_THV, new.offsets_B1),
-        longest=new.longest,
-        bias=RelativeBias(tables.position_HP, tables.time_HC, new.time_T, new.time_T),
-        window=block.shape.window,
-        alpha=block.shape.alpha,
-        divisor=block.shape.sum_divisor,
-    )
+Parts = tuple[Tensor, Tensor, Tensor]
+"""Q, K and V of all rows."""
 
 
-def _attend(
-    q_QHD: Tensor,
-    queries: Queries,
-    cached: CachedKeys,
+def _of_tokens(
     block: _Fixed,
-    own: tuple[Tensor, Tensor] | None = None,
+    parts: Parts,
+    rows: Rows,
+    cache: KeyCache,
+    number: int,
+    plan: AttentionPlan | None,
 ) -> Tensor:
-    """What queries see in the cache, and in themselves."""
-    return cached_attention(
-        *(q_QHD, queries, cached, block.tables),
-        own=own,
-        window=block.shape.window,
-        alpha=block.shape.alpha,
-        divisor=block.shape.sum_divisor,
-    )
+    """What new tokens see: [T, H, V]."""
+    q_THD, k_THD, v_THV = (part[: rows.sizes.tokens] for part in parts)
+    queries = rows.tokens()
+    if plan is None:
+        return block.attend(q_THD, queries, _there(cache, number, rows, rows.length_B))
+    sums_THV = block.among_themselves(q_THD, k_THD, v_THV, plan, queries.time_Q)
+    if rows.sizes.grows:
+        before = _there(cache, number, rows, rows.before_B)
+        sums_THV = sums_THV + block.attend(q_THD, queries, before)
+    return sums_THV
+
+
+def _of_candidates(block: _Fixed, parts: Parts, rows: Rows, cache: KeyCache, number: int) -> Tensor:
+    """What candidates see: [Q, H, V]."""
+    q_QHD, k_QHD, v_QHV = (part[rows.sizes.tokens :] for part in parts)
+    there = _there(cache, number, rows, rows.length_B)
+    return block.attend(q_QHD, rows.candidates(), there, own=(k_QHD, v_QHV))
+
+
+def _there(cache: KeyCache, number: int, rows: Rows, length_B: Tensor) -> CachedKeys:
+    """What a block finds in the cache of so many tokens of each history."""
+    places = (cache.time_R, rows.page_BX, length_B, PAGE)
+    return CachedKeys(cache.k_SRHD[number], cache.v_SRHV[number], *places)

@@ -55,10 +55,12 @@ def case(
     positions: int = 20,
     buckets: int = 40,
     behind: int = 0,
+    within: bool = False,
     device: torch.device,
 ) -> Case:
     """Pages lie in no order, and all rows that no history has are NaN. Queries ask from beyond the
-    history; `behind`: so many ms before its last token, so that times go back."""
+    history; `behind`: so many ms before its last token, so that times go back; `within`: they are
+    its last tokens."""
     chance = torch.Generator().manual_seed(sum(lengths) + len(counts))
     width, value_width = widths
     most = -(-max(lengths, default=0) // PAGE) + 1
@@ -78,7 +80,8 @@ def case(
     total = sum(counts)
     position, time = [], []
     for length, count, end in zip(lengths, counts, last, strict=True):
-        position += [length] * count if candidates else [length + i for i in range(count)]
+        first = length - count if within else length
+        position += [length] * count if candidates else [first + i for i in range(count)]
         time += (
             [end - behind + 50] * count
             if candidates
@@ -110,8 +113,9 @@ def case(
     )
 
 
-def oracle(each: Case, *, itself: bool = True, off: int = 0) -> Tensor:
-    """Score by score. `itself` and `off` break the rules, to see whether a check would notice."""
+def oracle(each: Case, *, itself: bool = True, off: int = 0, later: bool = True) -> Tensor:
+    """Score by score. `itself`, `off` and `later` break the rules, to see whether a check would
+    notice."""
     cached, tables = each.cached, each.tables
     shape = (*each.q_QHD.shape[:2], cached.v_RHV.shape[2])
     out_QHV = torch.zeros(shape, dtype=torch.float64, device=each.q_QHD.device)
@@ -122,13 +126,15 @@ def oracle(each: Case, *, itself: bool = True, off: int = 0) -> Tensor:
             for j in range(int(cached.length_B[b])):
                 row = int(cached.page_BX[b, j // PAGE]) * PAGE + j % PAGE
                 elapsed, distance = now - int(cached.time_R[row]), at - j + off
+                if distance < 0 and later:
+                    continue
                 if each.window is not None and distance >= each.window:
                     continue
                 seen.append((cached.k_RHD[row], cached.v_RHV[row], distance, elapsed))
             if each.own is not None and itself:
                 seen.append((each.own[0][i], each.own[1][i], 0, 0))
             for k_HD, v_HV, distance, elapsed in seen:
-                place = min(distance, tables.position_HP.shape[1] - 1)
+                place = min(max(distance, 0), tables.position_HP.shape[1] - 1)
                 bucket = exact_bucket(elapsed, tables.time_HC.shape[1])
                 score_H = each.alpha * (each.q_QHD[i].double() * k_HD.double()).sum(1)
                 score_H += (tables.position_HP[:, place] + tables.time_HC[:, bucket]).double()
@@ -195,6 +201,22 @@ def test_a_window(candidates: bool, window: int, device: torch.device) -> None:
     each = replace(made, window=window)
     _as_exact(each)
     assert relative_error(each.attend("triton"), oracle(each)) < 1e-5
+
+
+@pytest.mark.parametrize("window", [None, 3, PAGE + 5])
+@pytest.mark.parametrize("counts", [[3, 1, 0], [MOST + 9, 5, 1], [2 * PAGE + 9, 4, 2]])
+def test_tokens_of_the_cache_see_what_is_before_them(
+    counts: list[int], window: int | None, device: torch.device
+) -> None:
+    lengths = [2 * PAGE + 9, 5, 2]
+    made = case(lengths, counts, candidates=False, within=True, device=device)
+    each = replace(made, window=window)
+    _as_exact(each)
+    right = oracle(each)
+    assert relative_error(each.attend("reference"), right) < 1e-5
+    assert relative_error(each.attend("triton"), right) < 1e-5
+    for broken in ({"off": 1}, {"off": -1}, {"later": False}):
+        assert relative_error(oracle(each, **broken), right) > 1e-3
 
 
 @pytest.mark.parametrize("broken", [{"itself": False}, {"off": 1}, {"off": -1}])

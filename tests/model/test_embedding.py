@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.batch import SequenceBatch
+from model.batch import Category, SequenceBatch
 from model.config import Inputs, TrainConfig
 from model.embedding import Embedding, hour_of_week
 from model.exchange import Exchange
@@ -82,6 +82,24 @@ def test_it_is_the_sum_of_what_a_token_is_made_of(
     found = embedding(batch, embedding.tokens(batch, lookup), view)
     assert (batch.id_T[batch.type_T == FIRST_FEATURE + 1] < 0).any()
     assert torch.allclose(found, expected(embedding, batch, lookup, view), atol=1e-6)
+
+
+@pytest.mark.parametrize("inputs", INPUTS)
+def test_tokens_by_themselves_are_those_of_a_view(batch: SequenceBatch, inputs: Inputs) -> None:
+    config = TrainConfig.model_validate({"model": {"width": WIDTH}, "inputs": inputs.model_dump()})
+    embedding = Embedding(shop.SPEC, inputs, WIDTH)
+    tables = Tables(shop.SPEC, config, Exchange.alone(), "cpu")
+    lookup, view = tables.fetch(batch, batch.id_T[:0]), ranking_view(batch, inputs.features)
+    kept = (batch.type_T[view.token_F], batch.id_T[view.token_F], batch.time_T[view.token_F])
+    is_content_F = kept[0] == CONTENT
+    topics, count_F = batch.categories["topic"], torch.zeros_like(kept[0])
+    count_F[is_content_F] = topics.offsets_E1.diff()
+    ends_F = count_F.cumsum(0)
+    categories = {"topic": Category(topics.ids_N, torch.cat([ends_F.new_zeros(1), ends_F]))}
+    found = embedding.of_tokens(*kept, tables, categories)
+    right = embedding(batch, embedding.tokens(batch, lookup), view)
+    assert torch.allclose(found, right, atol=1e-6)
+    assert not torch.allclose(found.roll(1, 0), right, atol=1e-3)
 
 
 @pytest.mark.parametrize(

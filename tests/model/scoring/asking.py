@@ -1,8 +1,10 @@
 """A small model that has learned a little, and requests to it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
+import pytest
 import torch
 from torch import Tensor
 
@@ -11,7 +13,11 @@ from model.config import TrainConfig
 from model.exchange import Exchange
 from model.reader.rows import batch_of
 from model.recommender import Recommender
+from model.scoring import running
+from model.scoring import scorer as scoring
 from model.scoring.history import Request, contents_of, joined
+from model.scoring.rows import Sizes
+from model.scoring.running import Running
 from model.scoring.scorer import Scorer, Serving
 from model.tables import Tables
 from model.trainer import Trainer
@@ -53,6 +59,26 @@ def scorer(trainer: Trainer, **serving: Any) -> Scorer:
     """One with a small cache and microbatches of five."""
     settings = Serving(**{"microbatch": 5, "cache_bytes": BYTES, **serving})
     return Scorer(shop.SPEC, trainer.model, trainer.tables, settings)
+
+
+class AsGraphs:
+    """As `Graphs`, but called anew each time: so a pass has rounded sizes on the CPU, too. Before
+    its first one it runs on nothing, as a capture does."""
+
+    def __init__(self, run: Callable[[Tensor, Sizes], Tensor], device: torch.device) -> None:
+        self._run, self._seen = run, set[Sizes]()
+
+    def replay(self, memory_W: Tensor, sizes: Sizes) -> Tensor:
+        if sizes not in self._seen:
+            self._run(torch.zeros_like(memory_W), sizes)
+        self._seen.add(sizes)
+        return self._run(memory_W.clone(), sizes)
+
+    @classmethod
+    def instead(cls, patch: pytest.MonkeyPatch) -> None:
+        """Has scorers use this."""
+        patch.setattr(running, "Graphs", cls)
+        patch.setattr(scoring, "Running", lambda *parts, graphs: Running(*parts, graphs=True))
 
 
 def history(contents: int, number: int = 0) -> SequenceBatch:

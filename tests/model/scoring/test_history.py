@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from model.batch import Category, SequenceBatch
 from model.scoring.history import part_of, shared_tokens, without_features
-from model.scoring.running import microbatches
+from model.scoring.packing import microbatches
 from tests.model.scoring.asking import history, nothing, request
 
 Token = tuple[int, int, int, tuple[int, ...]]

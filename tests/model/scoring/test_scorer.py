@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model.batch import Category
+from model.scoring import stack
 from model.scoring.history import Request, part_of
 from model.scoring.scorer import Scorer, Serving
 from model.scoring.whole import whole_logits
@@ -20,6 +21,7 @@ from schemas.failures import UsageError
 from tests.kernels.precision import relative_error
 from tests.model import shop
 from tests.model.scoring.asking import (
+    AsGraphs,
     alone,
     history,
     in_float64,
@@ -51,6 +53,17 @@ def small() -> Trainer:
     return trained()
 
 
+@pytest.fixture(params=["few", "many", "few, as graphs", "many, as graphs"])
+def how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New tokens find one another in the cache, or are so many that they do not; and passes have
+    the sizes that graphs have."""
+    if request.param.startswith("many"):
+        monkeypatch.setattr(stack, "FEW", 0)
+    if request.param.endswith("graphs"):
+        AsGraphs.instead(monkeypatch)
+
+
+@pytest.mark.usefixtures("how")
 @pytest.mark.parametrize("microbatch", [1, 5, 1000])
 def test_in_float64_they_are_the_models_own(microbatch: int) -> None:
     trainer = in_float64(trained())
@@ -110,6 +123,7 @@ def test_candidates_do_not_see_each_other(small: Trainer) -> None:
     assert relative_error(some, together[4:9]) < 1e-6
 
 
+@pytest.mark.usefixtures("how")
 def test_only_what_is_new_of_a_history_is_computed(small: Trainer) -> None:
     made, whole = scorer(small), history(40)
     for length in (20, 21, 50, whole.tokens, whole.tokens):
@@ -120,6 +134,7 @@ def test_only_what_is_new_of_a_history_is_computed(small: Trainer) -> None:
     assert (found["hits"], found["misses"], found["outdated"]) == (4, 1, 0)
 
 
+@pytest.mark.usefixtures("how")
 def test_a_history_that_has_lost_its_head_is_computed_anew(small: Trainer) -> None:
     made, whole = scorer(small), history(40)
     moved = part_of(whole, 2, whole.tokens)
@@ -180,6 +195,7 @@ def test_a_cache_that_is_full_lets_go_of_whom_it_heard_of_longest_ago(small: Tra
     assert found["bytes_used"] <= found["bytes"] <= each.page_bytes * (1 + each.most_pages)
 
 
+@pytest.mark.usefixtures("how")
 def test_many_at_once_share_a_cache_for_a_few(small: Trainer) -> None:
     each = scorer(small).cache
     assert each is not None
@@ -195,9 +211,13 @@ def test_whatever_came_before(data: st.DataObject) -> None:
     each = scorer(trainer).cache
     assert each is not None
     made = scorer(trainer, cache_bytes=each.page_bytes * (1 + each.most_pages), users=2)
-    for _ in range(data.draw(st.integers(1, 6))):
-        asked = [_drawn(data, number) for number in range(data.draw(st.integers(1, 4)))]
-        assert errors(trainer, made.logits(asked), asked) < 1e-5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stack, "FEW", data.draw(st.sampled_from([0, 20, 1000])))
+        if data.draw(st.booleans()):
+            AsGraphs.instead(patch)
+        for _ in range(data.draw(st.integers(1, 6))):
+            asked = [_drawn(data, number) for number in range(data.draw(st.integers(1, 4)))]
+            assert errors(trainer, made.logits(asked), asked) < 1e-5
 
 
 _kept = cache(trained)
