@@ -15,6 +15,9 @@ from torch import Tensor
 from kernels.cached_keys import QUERIES, Queries
 from model.batch import Category
 
+FEW = 1_024
+"""New tokens that look for one another in the cache; more are faster among themselves."""
+
 FEWEST = 64
 """Rows of a kind that there is room for, if for any, where sizes are rounded up."""
 
@@ -22,7 +25,8 @@ FEWEST = 64
 @dataclass(frozen=True)
 class Sizes:
     """How many of everything. `ids` are of each category, `longest` the most new tokens of a
-    history, and `grows` whether any with new tokens had others before."""
+    history, and `grows` whether any with new tokens had others before; asked where they are many.
+    """
 
     tokens: int
     candidates: int
@@ -39,6 +43,11 @@ class Sizes:
         """R."""
         return self.tokens + self.candidates
 
+    @property
+    def many(self) -> bool:
+        """Whether there are more than a few new tokens."""
+        return self.tokens > FEW
+
     def rounded(self, most_histories: int) -> "Sizes":
         """Sizes that are no less, of which there are few: with room for one history or for the
         most, for powers of two of rows, and for as many ids as rows, twice as many, and so on."""
@@ -54,6 +63,7 @@ class Sizes:
             candidate_blocks=candidates // QUERIES + histories if candidates else 0,
             ids=tuple(rows << (max(-(-each // rows), 1) - 1).bit_length() for each in self.ids),
             longest=tokens,
+            grows=self.grows and tokens > FEW,
         )
 
     @property

@@ -16,7 +16,7 @@ from model.scoring.graphs import Graphs
 from model.scoring.history import Request, part_of
 from model.scoring.packing import New, Packing, passes
 from model.scoring.rows import Rows, Sizes
-from model.scoring.stack import FEW, CachedStack
+from model.scoring.stack import CachedStack
 from model.tables import Tables
 
 MOST_ROWS = 16_384
@@ -94,4 +94,4 @@ class Running:
 def _is_worth_it(sizes: Sizes) -> bool:
     """Whether a graph is faster. Of many new tokens of several histories it would go through tiles
     of the longest that each could be."""
-    return sizes.rows <= MOST_ROWS and (sizes.tokens <= FEW or sizes.histories == 1)
+    return sizes.rows <= MOST_ROWS and (sizes.histories == 1 or not sizes.many)

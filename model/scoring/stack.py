@@ -24,9 +24,6 @@ from model.ranking import Ranking
 from model.scoring.cache import PAGE, KeyCache
 from model.scoring.rows import Rows
 
-FEW = 1_024
-"""New tokens that look for one another in the cache; more are faster among themselves."""
-
 
 @dataclass(frozen=True)
 class _Fixed:
@@ -107,7 +104,7 @@ class CachedStack:
         if tokens:
             cache.time_R[rows.row_T] = rows.time_R[new]
         x_RM = x_RM.to(self._kind)
-        plan = self._plan(rows) if tokens > FEW else None
+        plan = self._plan(rows) if rows.sizes.many else None
         for number, block in enumerate(self._blocks):
             u_RG, v_RHV, q_RHD, k_RHD = before_attention(x_RM, block.weights, block.shape)
             if tokens:

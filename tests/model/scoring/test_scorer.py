@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model.batch import Category
-from model.scoring import stack
+from model.scoring import rows
 from model.scoring.history import Request, part_of
 from model.scoring.scorer import Scorer, Serving
 from model.scoring.whole import whole_logits
@@ -58,7 +58,7 @@ def how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
     """New tokens find one another in the cache, or are so many that they do not; and passes have
     the sizes that graphs have."""
     if request.param.startswith("many"):
-        monkeypatch.setattr(stack, "FEW", 0)
+        monkeypatch.setattr(rows, "FEW", 0)
     if request.param.endswith("graphs"):
         AsGraphs.instead(monkeypatch)
 
@@ -132,6 +132,16 @@ def test_only_what_is_new_of_a_history_is_computed(small: Trainer) -> None:
     found = made.figures()
     assert found["tokens_new"] == whole.tokens
     assert (found["hits"], found["misses"], found["outdated"]) == (4, 1, 0)
+
+
+def test_a_history_without_candidates_is_computed_too(small: Trainer) -> None:
+    made, asked = scorer(small), request("e", history(3), 0)
+    assert made.logits([asked])[0].shape == (0, len(shop.SPEC.actions))
+    assert (
+        errors(small, made.logits([request("e", asked.history)]), [request("e", asked.history)])
+        < 1e-5
+    )
+    assert made.figures()["tokens_new"] == made.figures()["tokens_kept"] == asked.history.tokens
 
 
 @pytest.mark.usefixtures("how")
@@ -212,7 +222,7 @@ def test_whatever_came_before(data: st.DataObject) -> None:
     assert each is not None
     made = scorer(trainer, cache_bytes=each.page_bytes * (1 + each.most_pages), users=2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stack, "FEW", data.draw(st.sampled_from([0, 20, 1000])))
+        patch.setattr(rows, "FEW", data.draw(st.sampled_from([0, 20, 1000])))
         if data.draw(st.booleans()):
             AsGraphs.instead(patch)
         for _ in range(data.draw(st.integers(1, 6))):
