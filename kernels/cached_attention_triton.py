@@ -16,7 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels import hstu_attention_launch as launch
-from kernels.cached_keys import QUERIES, CachedKeys, Queries, Tables
+from kernels.cached_keys import CANDIDATES, TOKENS, CachedKeys, Queries, Tables
 from kernels.hstu_attention_tile import (
     UNSEEN,
     activation,
@@ -30,7 +30,7 @@ from kernels.hstu_attention_tile import (
 SMALL = 16
 """Keys of a tile in Triton's interpreter, which is slow."""
 
-PROGRAMS = 4
+PROGRAMS = 2
 """Of a multiprocessor that are wanted."""
 
 MOST_SHARES = 32
@@ -47,11 +47,11 @@ def forward(
     divisor: float,
 ) -> Tensor:
     """out_QHV of `cached_attention`. Raises ValueError for a page that has not whole tiles."""
-    constants = _constants(q_QHD, cached.v_RHV)
+    constants = _constants(q_QHD, cached.v_RHV) | {"M": TOKENS if own is None else CANDIDATES}
     keys = constants["N"]
     if cached.page % keys:
         raise ValueError(f"a page has {cached.page} rows, which {keys} does not divide")
-    heads, shares = q_QHD.shape[1], _shares(q_QHD)
+    heads, shares = q_QHD.shape[1], _shares(q_QHD, constants["M"])
     kind = q_QHD.dtype if shares == 1 else torch.float32
     out_SQHV = q_QHD.new_zeros((shares, *q_QHD.shape[:2], cached.v_RHV.shape[2]), dtype=kind)
     asking = (queries.block_N3, queries.position_Q, queries.time_Q)
@@ -77,21 +77,21 @@ def forward(
     return out_SQHV[0] if shares == 1 else out_SQHV.sum(0).to(q_QHD.dtype)
 
 
-def _shares(q_QHD: Tensor) -> int:
-    """How many programs share the keys of a block."""
+def _shares(q_QHD: Tensor, block: int) -> int:
+    """How many programs share the keys of a block of so many queries."""
     if not q_QHD.is_cuda:
         return 3
     processors = torch.cuda.get_device_properties(q_QHD.device).multi_processor_count
-    programs = triton.cdiv(max(len(q_QHD), 1), QUERIES) * q_QHD.shape[1]
+    programs = triton.cdiv(max(len(q_QHD), 1), block) * q_QHD.shape[1]
     shares: int = min(triton.cdiv(PROGRAMS * processors, programs), MOST_SHARES)
     return shares
 
 
 def _constants(q_QHD: Tensor, v_RHV: Tensor) -> dict[str, Any]:
-    """What the kernel is compiled for: the sizes of attention's forward, with whole blocks."""
+    """What the kernel is compiled for but for its queries: the sizes of attention's forward."""
     constants = launch.of_kernel(launch.forward_constants(q_QHD, v_RHV))
     keys = constants["N"] if q_QHD.is_cuda else SMALL
-    return constants | {"M": QUERIES, "N": keys}
+    return constants | {"N": keys}
 
 
 def _tables(tables: Tables) -> tuple[Any, ...]:

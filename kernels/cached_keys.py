@@ -13,8 +13,8 @@ from itertools import accumulate
 
 from torch import Tensor
 
-QUERIES = 64
-"""Most queries of a block that Triton takes."""
+CANDIDATES, TOKENS = 64, 16
+"""Most queries of a block that Triton takes: candidates; and others, of which a history has few."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class CachedKeys:
 class Queries:
     """What asks: positions and times (ms), both int64, and blocks of queries of one history.
 
-    A block of `block_N3` (int32) is its first query, how many there are, and their history. Triton
-    takes at most QUERIES of one block; one of none is passed over.
+    A block of `block_N3` (int32) is its first query, how many there are, and their history; one of
+    none is passed over.
     """
 
     block_N3: Tensor
@@ -46,13 +46,13 @@ class Queries:
     time_Q: Tensor
 
     @staticmethod
-    def blocks(counts: list[int], most: int | None) -> list[tuple[int, int, int]]:
+    def blocks(counts: list[int], most: int) -> list[tuple[int, int, int]]:
         """Blocks of at most so many, where history b has so many queries, one after the other."""
         starts = accumulate(counts, initial=0)
         return [
-            (start + first, min(count - first, most or count), history)
+            (start + first, min(count - first, most), history)
             for history, (start, count) in enumerate(zip(starts, counts, strict=False))
-            for first in range(0, count, most or max(count, 1))
+            for first in range(0, count, most)
         ]
 
 

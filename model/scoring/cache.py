@@ -102,9 +102,10 @@ class KeyCache:
 
     def rows(self, user: str, start: int, stop: int) -> Tensor:
         """Where a user's tokens from one number up to another are: int64, on the CPU."""
-        token_n, first = torch.arange(start, stop), start // PAGE
-        page_x = torch.tensor(self._entries[user].pages[first:], dtype=torch.int64)
-        return page_x[token_n // PAGE - first] * PAGE + token_n % PAGE
+        first = start // PAGE
+        page_x1 = torch.tensor(self._entries[user].pages[first:], dtype=torch.int64).unsqueeze(1)
+        row_n = (page_x1 * PAGE + torch.arange(PAGE)).flatten()
+        return row_n[start - first * PAGE : stop - first * PAGE]
 
     def table(self, users: Iterable[str]) -> Tensor:
         """The pages of users, int32 [B, X], on the CPU; 0 where there are none."""

@@ -10,7 +10,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from kernels.cached_keys import Queries
+from kernels.cached_keys import CANDIDATES, TOKENS, Queries
 from model.batch import Category, SequenceBatch
 from model.scoring.history import Request, category_of
 from model.scoring.rows import Rows, Sizes
@@ -103,7 +103,6 @@ class Packing:
         page_BX: Tensor,
         lengths: Sequence[int],
         names: Sequence[str],
-        block: int | None,
     ) -> None:
         self._pass, self._page_BX, self._lengths = each, page_BX, lengths
         self._new_B, self._asked_B = [0] * len(lengths), [0] * len(lengths)
@@ -113,8 +112,8 @@ class Packing:
             self._before_B[new.number] = new.start
         for part in each.parts:
             self._asked_B[part.number] = len(part)
-        self._token_blocks = Queries.blocks(self._new_B, block)
-        self._candidate_blocks = Queries.blocks(self._asked_B, block)
+        self._token_blocks = Queries.blocks(self._new_B, TOKENS)
+        self._candidate_blocks = Queries.blocks(self._asked_B, CANDIDATES)
         self._categories = {name: self._category(name) for name in names}
 
     def _category(self, name: str) -> Category:
@@ -145,20 +144,18 @@ class Packing:
             self._write_tokens(rows, tokens)
         if asked:
             self._write_candidates(rows, rows.sizes.tokens, asked)
-        rows.offsets_B1[1:] = tokens
-        ends = list(accumulate(self._new_B))
-        rows.offsets_B1[1 : 1 + len(ends)] = torch.tensor(ends)
+        histories = slice(0, len(self._lengths))
+        rows.offsets_B1.numpy()[1:] = tokens
+        rows.offsets_B1.numpy()[1:][histories] = list(accumulate(self._new_B))
         for name, category in self._categories.items():
             self._write_category(rows, rows.categories[name], category, tokens, asked)
-        for column, blocks in (
-            (rows.token_N3, self._token_blocks),
-            (rows.candidate_N3, self._candidate_blocks),
-        ):
-            column[: len(blocks)] = torch.tensor(blocks, dtype=torch.int32).view(-1, 3)
-        histories = len(self._lengths)
-        rows.page_BX[:histories] = self._page_BX
-        rows.length_B[:histories] = torch.tensor(self._lengths, dtype=torch.int32)
-        rows.before_B[:histories] = torch.tensor(self._before_B, dtype=torch.int32)
+        if tokens:
+            rows.token_N3.numpy()[: len(self._token_blocks)] = self._token_blocks
+        if asked:
+            rows.candidate_N3.numpy()[: len(self._candidate_blocks)] = self._candidate_blocks
+        rows.page_BX[histories] = self._page_BX
+        rows.length_B.numpy()[histories] = self._lengths
+        rows.before_B.numpy()[histories] = self._before_B
 
     def _write_tokens(self, rows: Rows, count: int) -> None:
         new = self._pass.new
@@ -173,21 +170,22 @@ class Packing:
         """Candidates are contents, which is type 0, as all rows are at first."""
         ids = [part.request.candidate_M[part.start : part.stop] for part in self._pass.parts]
         torch.cat(ids, out=rows.id_R[first : first + count])
+        position_R, time_R = rows.position_R.numpy(), rows.time_R.numpy()
         for part in self._pass.parts:
             here = slice(first, first + len(part))
-            rows.position_R[here] = part.request.history.tokens
-            rows.time_R[here] = part.request.now_ms
+            position_R[here] = part.request.history.tokens
+            time_R[here] = part.request.now_ms
             first += len(part)
 
     def _write_category(
         self, rows: Rows, to: Category, category: Category, tokens: int, asked: int
     ) -> None:
         """An entry for each row from one for each content."""
-        first = rows.sizes.tokens
-        count_E = category.offsets_E1.diff()
-        count_R = torch.zeros_like(rows.id_R)
-        count_R[first : first + asked] = count_E[len(count_E) - asked :]
-        is_content_T = rows.type_R[:tokens] == CONTENT
-        count_R[:tokens].masked_scatter_(is_content_T, count_E[: len(count_E) - asked])
-        torch.cumsum(count_R, 0, out=to.offsets_E1[1:])
+        first, contents = rows.sizes.tokens, len(category.offsets_E1) - 1
+        count_E = category.offsets_E1.diff().numpy()
+        count_R = to.offsets_E1.numpy()[1:]
+        count_R[first : first + asked] = count_E[contents - asked :]
+        is_content_T = rows.type_R.numpy()[:tokens] == CONTENT
+        count_R[:tokens][is_content_T] = count_E[: contents - asked]
+        count_R.cumsum(out=count_R)
         to.ids_N[: len(category.ids_N)] = category.ids_N

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kernels.cached_keys import QUERIES, Queries
+from kernels.cached_keys import CANDIDATES, TOKENS, Queries
 from model.batch import Category
 
 FEW = 1_024
@@ -59,8 +59,8 @@ class Sizes:
             tokens=tokens,
             candidates=candidates,
             histories=histories,
-            token_blocks=tokens // QUERIES + histories if tokens else 0,
-            candidate_blocks=candidates // QUERIES + histories if candidates else 0,
+            token_blocks=tokens // TOKENS + histories if tokens else 0,
+            candidate_blocks=candidates // CANDIDATES + histories if candidates else 0,
             ids=tuple(rows << (max(-(-each // rows), 1) - 1).bit_length() for each in self.ids),
             longest=tokens,
             grows=self.grows and tokens > FEW,

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from kernels.cached_keys import QUERIES
 from model.batch import SequenceBatch
 from model.recommender import Recommender
 from model.scoring.cache import KeyCache
@@ -40,7 +39,6 @@ class Running:
         self._embedding, self._tables, self._stack = model.embedding, tables, stack
         self._cache, self._histories = cache, histories
         self._device, self._names = cache.time_R.device, tuple(tables.categories)
-        self._block = QUERIES if self._device.type == "cuda" else None
         self._graphs = Graphs(self._run, self._device) if graphs else None
 
     def logits(self, requests: Sequence[Request], microbatch: int) -> list[Tensor]:
@@ -51,7 +49,7 @@ class Running:
         page_BX = self._cache.table(histories)
         lengths = [history.tokens for history in histories.values()]
         found = [
-            self._of_pass(Packing(each, page_BX, lengths, self._names, self._block))
+            self._of_pass(Packing(each, page_BX, lengths, self._names))
             for each in passes(list(self._new(histories, known)), requests, microbatch)
         ]
         self._cache.keep(histories)
@@ -78,7 +76,8 @@ class Running:
     def _packed(self, packing: Packing, sizes: Sizes) -> Tensor:
         """A pass in one piece of memory, from which a GPU copies by itself."""
         pinned = self._device.type == "cuda"
-        memory_W = torch.zeros(sizes.words, dtype=torch.int64, pin_memory=pinned)
+        memory_W = torch.empty(sizes.words, dtype=torch.int64, pin_memory=pinned)
+        memory_W.numpy().fill(0)  # by one thread: PyTorch's several would wait for one another
         packing.into(Rows.over(memory_W, sizes, self._names))
         return memory_W
 

@@ -7,12 +7,11 @@ import torch
 from torch import Tensor
 
 from kernels.cached_attention import cached_attention
-from kernels.cached_keys import CachedKeys, Queries, Tables
+from kernels.cached_keys import CANDIDATES, TOKENS, CachedKeys, Queries, Tables
 from tests.kernels.attention_oracle import exact_bucket
 from tests.kernels.precision import relative_error, too_far
 
 PAGE = 64 if torch.cuda.is_available() else 32
-MOST = 64
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,9 @@ def case(
         torch.randn(total, heads, width, generator=chance).to(device),
         torch.randn(total, heads, value_width, generator=chance).to(device),
     )
-    blocks = torch.tensor(Queries.blocks(counts, MOST), dtype=torch.int32).view(-1, 3)
+    blocks = torch.tensor(
+        Queries.blocks(counts, CANDIDATES if candidates else TOKENS), dtype=torch.int32
+    ).view(-1, 3)
     return Case(
         torch.randn(total, heads, width, generator=chance).to(device),
         own if candidates else None,
@@ -149,7 +150,7 @@ CASES = {
         [3, 2, 1, 4, 2],
     ),
     "a history that nobody asks": ([5, 9, 3], [2, 0, 1]),
-    "more candidates than a block": ([PAGE + 5], [MOST + 3]),
+    "more candidates than a block": ([PAGE + 5], [CANDIDATES + 3]),
 }
 
 
@@ -204,7 +205,7 @@ def test_a_window(candidates: bool, window: int, device: torch.device) -> None:
 
 
 @pytest.mark.parametrize("window", [None, 3, PAGE + 5])
-@pytest.mark.parametrize("counts", [[3, 1, 0], [MOST + 9, 5, 1], [2 * PAGE + 9, 4, 2]])
+@pytest.mark.parametrize("counts", [[3, 1, 0], [CANDIDATES + 9, 5, 1], [2 * PAGE + 9, 4, 2]])
 def test_tokens_of_the_cache_see_what_is_before_them(
     counts: list[int], window: int | None, device: torch.device
 ) -> None:
