@@ -39,7 +39,7 @@ class Running:
         self._embedding, self._tables, self._stack = model.embedding, tables, stack
         self._cache, self._histories = cache, histories
         self._device, self._names = cache.time_R.device, tuple(tables.categories)
-        self._graphs = Graphs(self._run, self._device) if graphs else None
+        self._graphs = Graphs(self._device) if graphs else None
 
     def logits(self, requests: Sequence[Request], microbatch: int) -> list[Tensor]:
         """The logits of different users' candidates, so many of them at a time, one after the
@@ -70,7 +70,7 @@ class Running:
         rounded = exact.rounded(self._histories)
         if self._graphs is None or not _is_worth_it(rounded):
             return self._run(self._packed(packing, exact).to(self._device), exact)
-        logits_QA = self._graphs.replay(self._packed(packing, rounded), rounded)
+        logits_QA = self._graphs.replay(self._run, self._packed(packing, rounded), rounded)
         return logits_QA[: exact.candidates].clone()
 
     def _packed(self, packing: Packing, sizes: Sizes) -> Tensor:

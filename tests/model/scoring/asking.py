@@ -1,6 +1,5 @@
 """A small model that has learned a little, and requests to it."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +14,7 @@ from model.reader.rows import batch_of
 from model.recommender import Recommender
 from model.scoring import running
 from model.scoring import scorer as scoring
+from model.scoring.graphs import Run
 from model.scoring.history import Request, contents_of, joined
 from model.scoring.rows import Sizes
 from model.scoring.running import Running
@@ -65,14 +65,14 @@ class AsGraphs:
     """As `Graphs`, but called anew each time: so a pass has rounded sizes on the CPU, too. Before
     its first one it runs on nothing, as a capture does."""
 
-    def __init__(self, run: Callable[[Tensor, Sizes], Tensor], device: torch.device) -> None:
-        self._run, self._seen = run, set[Sizes]()
+    def __init__(self, device: torch.device) -> None:
+        self._seen = set[Sizes]()
 
-    def replay(self, memory_W: Tensor, sizes: Sizes) -> Tensor:
+    def replay(self, run: Run, memory_W: Tensor, sizes: Sizes) -> Tensor:
         if sizes not in self._seen:
-            self._run(torch.zeros_like(memory_W), sizes)
+            run(torch.zeros_like(memory_W), sizes)
         self._seen.add(sizes)
-        return self._run(memory_W.clone(), sizes)
+        return run(memory_W.clone(), sizes)
 
     @classmethod
     def instead(cls, patch: pytest.MonkeyPatch) -> None:
