@@ -1,35 +1,32 @@
 """How busy a GPU is while `phia train`'s trainer reads sequences from Parquet and learns them.
 
     python -m benchmarks.gpu_busy SPEC FOLDER [--config FILE] [--steps 60] [--profiled 20]
+        [--warm 20]
 
-FOLDER is what `phia run` wrote; it is read from the beginning as `phia train` reads it, and again
-where it ends before --steps are made. After five steps that do not count: tokens a second over
---steps, and what share of the time the step waits for the reader; then, over --profiled more steps,
-by the profiler: the share of the time in which the GPU computes or copies, what of it the longest
-kernels take, and how long the host waits for the GPU. The profiler slows down the host, so the GPU
-is a little busier than it says. Without --config: as benchmarks/training_speed.py, bfloat16.
+FOLDER is what `phia run` wrote; it is read as `phia train` reads it, and again where it ends before
+--steps are made. After --warm steps that do not count: tokens a second over --steps, and what share
+of the time the step waits for the reader; then, over --profiled more steps, by the profiler: how
+long the GPU computes or copies, of a step's time without the profiler, which slows down the host,
+and with it; what of it the longest kernels take; and how long the host waits for the GPU. Without
+--config: the settings of benchmarks/on_gpu.py in bfloat16.
 """
 
-import argparse
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import torch
-import triton
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.measure import table
-from benchmarks.training_speed import LARGE, WARM, in_precision
+from benchmarks.on_gpu import asked
 from model.batch import SequenceBatch
 from model.checkpoint import Checkpoints
-from model.config import TrainConfig, load_config
 from model.exchange import Exchange
 from model.reader.files import SequenceFiles
 from model.reader.state import ReaderState
@@ -39,56 +36,67 @@ from model.sampling.sampler import Sampler
 from model.saving import Saved
 from model.trainer import Trainer
 from model.training import Run
-from schemas.load import load_spec
 from schemas.spec import Spec
 
+STEPS = {"steps": 60, "profiled": 20, "warm": 20}
 KERNELS = 12
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
 
 
-@dataclass
-class Training:
-    """A trainer and where it reads; `waited_s`: how long steps waited for the reader."""
+@dataclass(frozen=True)
+class Again:
+    """The sequences of a folder, in batches of so many tokens, again and again."""
 
-    spec: Spec
     folder: Path
-    trainer: Trainer
-    waited_s: float = field(default=0.0, init=False)
+    spec: Spec
+    tokens: int
 
-    def steps(self, count: int) -> float:
-        """Makes so many more steps, in as many runs as it takes; returns the seconds."""
-        wanted = self.trainer.step + count
-        torch.cuda.synchronize()
-        begun, self.waited_s = time.perf_counter(), 0.0
-        with patch.object(Run, "_next", self._timed(Run._next)):
-            while self.trainer.step < wanted:
-                self._run(wanted)
-        torch.cuda.synchronize()
-        return time.perf_counter() - begun
-
-    def _run(self, wanted: int) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            checkpoints = Checkpoints(Path(folder), 1, self.trainer.exchange)
-            choosing = {0: Choosing(Sampler.of(self.spec, None), None, None)}
-            saved = Saved(checkpoints, 1, choosing)
-            Run(self.trainer, self._batches, saved, Report(), most_steps=wanted).run()
-
-    def _batches(
+    def __call__(
         self, lane: int, choosing: Choosing, start: ReaderState
     ) -> Iterator[SequenceBatch | None]:
-        tokens = self.trainer.config.batch_tokens
-        yield from SequenceFiles(
-            self.folder, self.spec, tokens=tokens, choose=choosing, start=start
-        )
+        """As a run wants them."""
+        while True:
+            yield from SequenceFiles(self.folder, self.spec, tokens=self.tokens, choose=choosing)
 
-    def _timed(self, following: Any) -> Any:
+
+@dataclass
+class Clock:
+    """When each step began, how long it then waited for the reader, and how many tokens had been
+    learned by then; `before` has what to do before the step of a number."""
+
+    before: dict[int, Callable[[], None]]
+    begun: list[float] = field(default_factory=list)
+    waited: list[float] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+
+    def timed(self, following: Any) -> Any:
+        """What asks for the next batch, with this clock."""
+
         def timed(run: Run, coming: Any) -> Any:
-            begun = time.perf_counter()
+            if act := self.before.get(len(self.begun)):
+                act()
+            self.tokens.append(run.trainer.tokens)
+            self.begun.append(time.perf_counter())
             found = following(run, coming)
-            self.waited_s += time.perf_counter() - begun
+            self.waited.append(time.perf_counter() - self.begun[-1])
             return found
 
         return timed
+
+    def steps(self, first: int, count: int) -> tuple[float, int, float]:
+        """The seconds of so many steps, their tokens, and the seconds waited for the reader."""
+        end = first + count
+        tokens = self.tokens[end] - self.tokens[first]
+        return self.begun[end] - self.begun[first], tokens, sum(self.waited[first:end])
+
+
+def trained(batches: Again, trainer: Trainer, steps: int, clock: Clock) -> None:
+    """Makes so many steps by a clock, which also sees that there might be one more."""
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = Checkpoints(Path(folder), 1, trainer.exchange)
+        saved = Saved(checkpoints, 1, {0: Choosing(Sampler.of(batches.spec, None))})
+        with patch.object(Run, "_next", clock.timed(Run._next)):
+            Run(trainer, batches, saved, Report(), most_steps=steps, apart=True).run()
 
 
 @dataclass(frozen=True)
@@ -125,61 +133,49 @@ def _covered(spans: list[tuple[int, int]]) -> int:
     return covered
 
 
-def profiled(training: Training, steps: int) -> tuple[float, Profile]:
-    """Seconds of so many steps, and what the profiler saw of them."""
-    with profile(activities=[ProfilerActivity.CUDA]) as seen:
-        seconds = training.steps(steps)
-    return seconds, Profile.of(seen.profiler)
-
-
-def shown(seconds: float, seen: Profile, steps: int) -> str:
-    """Two tables: shares of the time of a step; and its longest kernels."""
-    whole = {
-        "GPU busy": seen.busy / 1e9,
-        "host waits for the GPU": seen.waiting / 1e9,
-    }
+def shown(step: float, seconds: float, seen: Profile, steps: int) -> str:
+    """Two tables: shares of a step's time, which is given in seconds without the profiler, for
+    which there are the seconds of all the steps that it saw; and the longest kernels."""
+    busy, waiting = seen.busy / 1e9 / steps, seen.waiting / 1e9 / steps
     shares = [
-        [name, f"{1000 * part / steps:.1f}", f"**{part / seconds:.1%}**"]
-        for name, part in whole.items()
+        ["a step", f"{1000 * step:.1f}", ""],
+        ["GPU busy", f"{1000 * busy:.1f}", f"**{busy / step:.1%}**"],
+        ["a step, with the profiler", f"{1000 * seconds / steps:.1f}", ""],
+        ["GPU busy in that", f"{1000 * busy:.1f}", f"{busy * steps / seconds:.1%}"],
+        [
+            "host waits for the GPU in that",
+            f"{1000 * waiting:.1f}",
+            f"{waiting * steps / seconds:.1%}",
+        ],
     ]
-    shares.append(["a step, with the profiler", f"{1000 * seconds / steps:.1f}", ""])
     kernels = [
         [f"`{name[:70]}`", f"{spent / 1e6 / steps:.2f}", f"{spent / seen.busy:.1%}"]
         for name, spent in seen.kernels.most_common(KERNELS)
     ]
-    first = table(["", "ms a step", "of the time"], shares)
+    first = table(["", "ms", "of it"], shares)
     second = table(["kernel", "ms a step", "of what is busy"], kernels)
     return f"{first}\n\n{seen.launches / steps:,.0f} kernels and copies a step\n\n{second}"
 
 
 def main() -> int:
     """Measures and prints the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("spec", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--profiled", type=int, default=20)
-    given = parser.parse_args()
-    if not torch.cuda.is_available():
-        parser.error("no GPU: this measures CUDA kernels")
-    print(torch.cuda.get_device_name(), "torch", torch.__version__, "triton", triton.__version__)
-    config = in_precision(TrainConfig.model_validate(LARGE), "bfloat16")
-    config = load_config(given.config) if given.config else config
-    spec = load_spec(given.spec)
-    training = Training(spec, given.folder, Trainer(spec, config, Exchange.alone(), "cuda"))
-    training.steps(WARM)
-    before = training.trainer.tokens
-    seconds = training.steps(given.steps)
-    tokens = training.trainer.tokens - before
-    print(f"{given.steps} steps of {tokens / given.steps:,.0f} tokens, {seconds:.1f} s:")
-    waited = training.waited_s / seconds
-    print(f"{tokens / seconds:,.0f} tokens/s, waiting for the reader {waited:.1%}")
-    seconds, seen = profiled(training, given.profiled)
-    print(f"\n{shown(seconds, seen, given.profiled)}")
+    told = asked(__doc__, "bfloat16", **{name: _number(of) for name, of in STEPS.items()})
+    trainer = Trainer(told.spec, told.config, Exchange.alone(), "cuda")
+    warm, steps, more = told.more.warm, told.more.steps, told.more.profiled
+    seen = profile(activities=[ProfilerActivity.CUDA])
+    clock = Clock({warm + steps: seen.start, warm + steps + more: seen.stop})
+    batches = Again(told.folder, told.spec, told.config.batch_tokens)
+    trained(batches, trainer, warm + steps + more, clock)
+    seconds, tokens, waited = clock.steps(warm, steps)
+    print(f"{steps} steps of {tokens / steps:,.0f} tokens, {seconds:.1f} s:")
+    print(f"{tokens / seconds:,.0f} tokens/s, waiting for the reader {waited / seconds:.1%}")
+    under, *_ = clock.steps(warm + steps, more)
+    print(f"\n{shown(seconds / steps, under, Profile.of(seen.profiler), more)}")
     return 0
+
+
+def _number(default: int) -> dict[str, Any]:
+    return {"type": int, "default": default}
 
 
 if __name__ == "__main__":

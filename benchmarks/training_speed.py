@@ -8,42 +8,28 @@ of the folder with our kernels, and the figures are over all that was scored, ea
 is learned. Without --config: width 256, 4 blocks of 4 heads a task, 32,768 tokens a step.
 """
 
-import argparse
 import sys
 import time
+from contextlib import ExitStack
 from itertools import islice
-from pathlib import Path
 from unittest.mock import patch
 
 import torch
-import triton
 
 from benchmarks.measure import table
+from benchmarks.on_gpu import WARM, asked, in_precision
 from kernels.implementations import is_triton
 from model.batch import SequenceBatch
-from model.config import TrainConfig, load_config
+from model.config import TrainConfig
 from model.exchange import Exchange
 from model.reader.files import SequenceFiles
 from model.trainer import Trainer
-from schemas.load import load_spec
 from schemas.spec import Spec
 
-WARM = 5
-LARGE = {
-    "batch_tokens": 32_768,
-    "model": {"width": 256, "blocks": 4, "heads": 4, "query_width": 64, "value_width": 64},
-    "retrieval": {"negatives": 1024},
-}
 PRECISIONS = ("float32", "bfloat16")
 CHOICES = {"plain PyTorch": lambda *_: False, "our kernels": is_triton}
+FLAG = {"action": "store_true"}
 FIGURES = ("loss/", "/ne/", "hit_rate/k=10/", "/mrr/")
-
-
-def in_precision(config: TrainConfig, precision: str) -> TrainConfig:
-    """The settings with another precision."""
-    written = config.model_dump(mode="json")
-    written["model"]["precision"] = precision
-    return TrainConfig.model_validate(written)
 
 
 def learned(trainer: Trainer, batches: list[SequenceBatch]) -> float:
@@ -65,7 +51,9 @@ def speeds(spec: Spec, config: TrainConfig, batches: list[SequenceBatch]) -> lis
         for precision in PRECISIONS:
             trainer = Trainer(spec, in_precision(config, precision), Exchange.alone(), "cuda")
             torch.cuda.reset_peak_memory_stats()
-            with patch("kernels.hstu_block.is_triton", CHOICES[kernels]):
+            with ExitStack() as patched:
+                for where in ("kernels.hstu_block", "model.graphed"):
+                    patched.enter_context(patch(f"{where}.is_triton", CHOICES[kernels]))
                 rate = learned(trainer, batches)
             first = first or rate
             memory = torch.cuda.max_memory_allocated() / 2**30
@@ -88,24 +76,12 @@ def qualities(spec: Spec, config: TrainConfig, batches: list[SequenceBatch]) -> 
 
 def main() -> int:
     """Measures and prints both tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("spec", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--steps", type=int, default=15)
-    parser.add_argument("--whole", action="store_true")
-    given = parser.parse_args()
-    if not torch.cuda.is_available():
-        parser.error("no GPU: this measures CUDA kernels")
-    print(torch.cuda.get_device_name(), "torch", torch.__version__, "triton", triton.__version__)
-    spec = load_spec(given.spec)
-    config = load_config(given.config) if given.config else TrainConfig.model_validate(LARGE)
-    read = iter(SequenceFiles(given.folder, spec, tokens=config.batch_tokens))
-    batches = [batch.pin_memory() for batch in islice(read, None if given.whole else given.steps)]
+    told = asked(__doc__, "float32", steps={"type": int, "default": 15}, whole=FLAG)
+    spec, config, whole = told.spec, told.config, told.more.whole
+    read = iter(SequenceFiles(told.folder, spec, tokens=config.batch_tokens))
+    batches = [batch.pin_memory() for batch in islice(read, None if whole else told.more.steps)]
     print(f"{len(batches)} steps of {config.batch_tokens:,} tokens, width {config.model.width}\n")
-    if given.whole:
+    if whole:
         print(table(["over all that was scored", *PRECISIONS], qualities(spec, config, batches)))
     else:
         print(table(["", "tokens/s", "to the first", "peak, GiB"], speeds(spec, config, batches)))
