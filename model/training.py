@@ -4,27 +4,23 @@ One pass over the stream. After each step the state of reading is advanced by wh
 used, so that a checkpoint has the model and the place in the stream of one moment.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
 from model.batch import SequenceBatch
 from model.evaluation.reading import reading_figures
+from model.reader.apart import Batches, read_apart
 from model.reader.prefetch import prefetched
-from model.reader.state import ReaderState
 from model.reporting.report import Report
-from model.sampling.choosing import Choosing
 from model.saving import Saved
 from model.trainer import Trainer
 
 AHEAD = 2
 """Batches of a lane that are made before they are needed."""
-
-
-Batches = Callable[[int, Choosing, ReaderState], Iterator[SequenceBatch | None]]
-"""The batches of a lane from a state on; None where there is none for now."""
 
 
 @dataclass
@@ -36,7 +32,8 @@ class Stop:
 
 @dataclass
 class Run:
-    """What a run works with. `most_steps`: after so many it ends, whatever there is left."""
+    """What a run works with. `most_steps`: after so many it ends, whatever there is left. `apart`:
+    each lane is read in a process of its own, for which `batches` is pickled."""
 
     trainer: Trainer
     batches: Batches
@@ -44,6 +41,7 @@ class Run:
     report: Report
     stop: Stop = field(default_factory=Stop)
     most_steps: int | None = None
+    apart: bool = False
     _reported: int = -1
 
     def run(self) -> int:
@@ -58,7 +56,9 @@ class Run:
         return self.trainer.step
 
     def _begun(self, lane: int, stack: ExitStack) -> Iterator[SequenceBatch | None]:
-        batches = self.batches(lane, self.saved.choosing[lane], self.saved.reading)
+        choosing, start = self.saved.choosing[lane], self.saved.reading
+        read = partial(read_apart, self.batches) if self.apart else self.batches
+        batches = read(lane, choosing, start)
         return stack.enter_context(closing(prefetched(batches, AHEAD)))
 
     def _goes_on(self, coming: dict[int, Iterator[SequenceBatch | None]]) -> bool:

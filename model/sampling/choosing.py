@@ -41,6 +41,7 @@ class Choosing:
     ) -> None:
         self._sampler, self._length, self.steering = sampler, stochastic_length, steering
         self._decided: dict[str, bool] = {}
+        self._untold = 0  # how many of the last ones `news` has not told
         self._lock = Lock()  # a reader calls in its own thread
         self.rates = Rates()
         self.sparsity = None if stochastic_length is None else Sparsity(stochastic_length.longest)
@@ -77,7 +78,9 @@ class Choosing:
         return self._length.expected(tokens_R)
 
     def _remember(self, decided: Mapping[str, bool]) -> None:
+        before = len(self._decided)
         self._decided.update(decided)
+        self._untold += len(self._decided) - before
         for name in list(islice(self._decided, max(0, len(self._decided) - MOST_AHEAD))):
             del self._decided[name]
 
@@ -91,18 +94,40 @@ class Choosing:
     def state(self) -> dict[str, Any]:
         """Plain values for `load`."""
         with self._lock:
-            return {
-                "decided": dict(self._decided),
-                "rates": self.rates.state(),
-                "sparsity": None if self.sparsity is None else self.sparsity.state(),
-                "steering": None if self.steering is None else self.steering.state(),
-            }
+            return {"decided": dict(self._decided), **self._sums()}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state` was taken of. What was not there then begins anew."""
-        self._decided = dict(state["decided"])
-        self.rates = Rates.of_state(state["rates"])
-        if self.sparsity is not None and state["sparsity"] is not None:
-            self.sparsity = Sparsity(**state["sparsity"])
-        if self.steering is not None and state["steering"] is not None:
-            self.steering.load(state["steering"])
+        self._decided = {}
+        self.follow(state)
+
+    def news(self) -> dict[str, Any]:
+        """Plain values for `follow`: what was decided since the last of them, and all sums."""
+        with self._lock:
+            last = list(islice(reversed(self._decided.items()), self._untold))
+            self._untold = 0
+            return {"decided": dict(reversed(last)), **self._sums()}
+
+    def follow(self, news: Mapping[str, Any]) -> None:
+        """Takes over what another decided, which began as this one stands and goes on alone."""
+        with self._lock:
+            self._remember(news["decided"])
+            self.rates = Rates.of_state(news["rates"])
+            if self.sparsity is not None and news["sparsity"] is not None:
+                self.sparsity = Sparsity(**news["sparsity"])
+            if self.steering is not None and news["steering"] is not None:
+                self.steering.load(news["steering"])
+
+    def _sums(self) -> dict[str, Any]:
+        return {
+            "rates": self.rates.state(),
+            "sparsity": None if self.sparsity is None else self.sparsity.state(),
+            "steering": None if self.steering is None else self.steering.state(),
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a process that reads apart: all but the lock, which is each process's own."""
+        return {name: x for name, x in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__ |= {**state, "_lock": Lock()}

@@ -30,7 +30,7 @@ from model.trainer import Trainer
 from model.training import Run, Stop
 from pipeline.device import device_of
 from pipeline.java.locks import take_lock
-from pipeline.train.options import Training, batches_of
+from pipeline.train.options import Lanes, Training
 from schemas.failures import UsageError
 from schemas.spec import Spec
 
@@ -61,10 +61,11 @@ def train_as(what: Training, exchange: Exchange, console: Console) -> int:
             check(found, what.spec, what.config)
             saved.load(found, trainer)
             _say(console, exchange, f"goes on from step {found.step:,} of {found.path}")
-        batches = batches_of(what.input, what.spec, what.config, lanes)
+        batches = Lanes.of(what.input, what.spec, what.config, lanes)
+        apart = torch.device(trainer.device).type == "cuda"  # a CPU has no time to spare for it
         sinks = _sinks(what, trainer.step, console) if exchange.rank == 0 else []
         with Report(sinks, trainer.tokens) as report, _told_to_stop() as stop:
-            return Run(trainer, batches, saved, report, stop, what.most_steps).run()
+            return Run(trainer, batches, saved, report, stop, what.most_steps, apart).run()
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from model.reader.files import SequenceFiles
 from model.reader.state import ReaderState
 from model.reader.topic import SequenceTopic
 from model.sampling.choosing import Choosing
-from model.training import Batches
 from schemas.failures import UsageError
 from schemas.outputs import SEQUENCES
 from schemas.spec import Spec
@@ -55,21 +54,30 @@ def input_of(
     return Input(folder_of(read, ", or kafka://HOST:PORT/TOPIC"))
 
 
-def batches_of(read: Input, spec: Spec, config: TrainConfig, lanes: int) -> Batches:
-    """The lanes of an input, each with its part of the tokens of a step."""
-    tokens = max(config.batch_tokens // lanes, 1)
+@dataclass(frozen=True)
+class Lanes:
+    """The lanes of an input, each with its part of the tokens of a step; can be pickled."""
 
-    def batches(
-        lane: int, choosing: Choosing, start: ReaderState
+    read: Input
+    spec: Spec
+    tokens: int
+    lanes: int
+
+    @classmethod
+    def of(cls, read: Input, spec: Spec, config: TrainConfig, lanes: int) -> "Lanes":
+        """So many lanes of an input."""
+        return cls(read, spec, max(config.batch_tokens // lanes, 1), lanes)
+
+    def __call__(
+        self, lane: int, choosing: Choosing, start: ReaderState
     ) -> Iterator[SequenceBatch | None]:
-        how: dict[str, Any] = {"tokens": tokens, "lane": lane, "lanes": lanes}
+        """The batches of a lane from a state on."""
+        how: dict[str, Any] = {"tokens": self.tokens, "lane": lane, "lanes": self.lanes}
         how |= {"choose": choosing, "start": start}
-        if isinstance(read.where, Path):
-            return iter(SequenceFiles(read.where, spec, **how))
-        how |= {"until_latest": read.until_latest, "skip_lost": read.skip_lost}
-        return iter(SequenceTopic(read.where, spec, **how))
-
-    return batches
+        if isinstance(self.read.where, Path):
+            return iter(SequenceFiles(self.read.where, self.spec, **how))
+        how |= {"until_latest": self.read.until_latest, "skip_lost": self.read.skip_lost}
+        return iter(SequenceTopic(self.read.where, self.spec, **how))
 
 
 def folder_of(read: str, or_else: str = "") -> Path:
