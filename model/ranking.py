@@ -11,6 +11,7 @@ from model.batch import SequenceBatch
 from model.config import TrainConfig
 from model.embedding import Embedding, action_bits
 from model.experts import Summed
+from model.graphed import Graphed
 from model.heads import RankingHead, ranking_loss
 from model.hstu import Hstu, layout_of
 from model.tables import Lookup
@@ -46,6 +47,7 @@ class Ranking(nn.Module):
         super().__init__()
         self.actions, self.features = len(spec.actions), config.inputs.features
         self.stack = Hstu(config.model, spec.history.tokens, summed)
+        self._learned = Graphed(self.stack)
         self.head = RankingHead(config.model.width, self.actions)
 
     def forward(
@@ -54,7 +56,8 @@ class Ranking(nn.Module):
         """Predictions at each Φ of a batch."""
         view = ranking_view(batch, self.features)
         x_FM = embedding(batch, token_TM, view)
-        known_FM, balance = self.stack(x_FM, layout_of(batch, view, self.stack.shape.dropout), seed)
+        layout = layout_of(batch, view, self.stack.shape.dropout)
+        known_FM, balance = self._learned(x_FM, layout, seed)
         at_N = view.has_target_F.nonzero().squeeze(1)
         return Ranked(
             self.head(known_FM.index_select(0, at_N)),

@@ -12,6 +12,7 @@ from model.config import TrainConfig
 from model.embedding import Embedding
 from model.experts import Summed
 from model.freshness import FreshnessBias
+from model.graphed import Graphed
 from model.heads import RetrievalHead, directions, sampled_softmax_loss
 from model.hstu import Hstu, layout_of
 from model.tables import Lookup
@@ -62,6 +63,7 @@ class Retrieval(nn.Module):
         super().__init__()
         self.positive, self.features = positive_bits(spec), config.inputs.features
         self.stack = Hstu(config.model, spec.history.tokens, summed)
+        self._learned = Graphed(self.stack)
         self.head = RetrievalHead(config.model.width, config.retrieval.temperature)
         self.bias = FreshnessBias() if config.retrieval.freshness else None
 
@@ -71,7 +73,8 @@ class Retrieval(nn.Module):
         """Queries at each position of a batch that has a target."""
         view = retrieval_view(batch, self.positive, self.features)
         x_FM = embedding(batch, token_TM, view)
-        known_FM, balance = self.stack(x_FM, layout_of(batch, view, self.stack.shape.dropout), seed)
+        layout = layout_of(batch, view, self.stack.shape.dropout)
+        known_FM, balance = self._learned(x_FM, layout, seed)
         at_N = view.has_target_F.nonzero().squeeze(1)
         return Retrieved(
             self.head(known_FM.index_select(0, at_N)),
