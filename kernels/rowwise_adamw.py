@@ -41,16 +41,13 @@ def rowwise_adamw_(
     of range or named twice are not looked for.
     """
     _check(table_RM, m_RM, v_R, step_R, rows_U, grad_UM)
-    step_U = step_R[rows_U] + 1
-    step_R[rows_U] = step_U
-    # In float32 the powers of betas near 1 are too coarse to be taken from 1.
-    first_U, second_U = (1 - torch.pow(beta, step_U.double()) for beta in betas)
-    update = _by_triton if is_triton(table_RM, implementation) else _by_reference
-    update(
-        (table_RM, m_RM, v_R),
-        (rows_U, grad_UM, (lr / first_U).to(v_R.dtype), (1 / second_U).to(v_R.dtype)),
-        (betas[0], betas[1], eps, 1 - lr * weight_decay),
-    )
+    factors = (lr, *betas, eps, 1 - lr * weight_decay)
+    if is_triton(table_RM, implementation):
+        from kernels.rowwise_adamw_triton import update
+
+        update((table_RM, m_RM, v_R, step_R), rows_U, grad_UM, factors)
+        return
+    _by_reference((table_RM, m_RM, v_R, step_R), rows_U, grad_UM, factors)
 
 
 def _check(
@@ -66,13 +63,18 @@ def _check(
 
 
 def _by_reference(
-    states: tuple[Tensor, Tensor, Tensor],
-    of_rows: tuple[Tensor, Tensor, Tensor, Tensor],
-    factors: tuple[float, float, float, float],
+    states: tuple[Tensor, Tensor, Tensor, Tensor],
+    rows_U: Tensor,
+    grad_UM: Tensor,
+    factors: tuple[float, float, float, float, float],
 ) -> None:
-    table_RM, m_RM, v_R = states
-    rows_U, grad_UM, rate_U, correction_U = of_rows
-    beta1, beta2, eps, kept = factors
+    table_RM, m_RM, v_R, step_R = states
+    lr, beta1, beta2, eps, kept = factors
+    step_U = step_R[rows_U] + 1
+    step_R[rows_U] = step_U
+    # In float32 the powers of betas near 1 are too coarse to be taken from 1.
+    first_U, second_U = (1 - torch.pow(beta, step_U.double()) for beta in (beta1, beta2))
+    rate_U, correction_U = (lr / first_U).to(v_R.dtype), (1 / second_U).to(v_R.dtype)
     grad_UM = grad_UM.to(m_RM.dtype)
     # index_select and index_copy_ are several times as quick as indexing by a tensor on a CPU.
     m_UM = beta1 * m_RM.index_select(0, rows_U) + (1 - beta1) * grad_UM
@@ -82,13 +84,3 @@ def _by_reference(
     v_R[rows_U] = v_U
     table_UM = kept * table_RM.index_select(0, rows_U).to(m_RM.dtype) - step_UM
     table_RM.index_copy_(0, rows_U, table_UM.to(table_RM.dtype))
-
-
-def _by_triton(
-    states: tuple[Tensor, Tensor, Tensor],
-    of_rows: tuple[Tensor, Tensor, Tensor, Tensor],
-    factors: tuple[float, float, float, float],
-) -> None:
-    from kernels.rowwise_adamw_triton import update
-
-    update(states, of_rows, factors)

@@ -86,6 +86,8 @@ class SequenceBatch:
     @classmethod
     def joined(cls, batches: "Sequence[SequenceBatch]") -> "SequenceBatch":
         """The sequences of one batch or more of one spec, in order, as one without progress."""
+        if len(batches) == 1:
+            return replace(batches[0], progress=None)
         names = batches[0].categories
         return cls(
             _offsets_joined([batch.offsets_B1 for batch in batches]),

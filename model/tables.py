@@ -42,15 +42,21 @@ class Lookup:
         """E."""
         return len(self.content_id_E)
 
-    @cached_property
+    @property
     def own_EM(self) -> Tensor:
         """The vector of each content of the batch."""
-        return pooled_rows(self.content.vectors_UM, self.content.inverse_N[: self.contents])
+        return self._own_and_other[0]
 
-    @cached_property
+    @property
     def other_SM(self) -> Tensor:
         """The vectors of the contents to compare with."""
-        return pooled_rows(self.content.vectors_UM, self.content.inverse_N[self.contents :])
+        return self._own_and_other[1]
+
+    @cached_property
+    def _own_and_other(self) -> tuple[Tensor, Tensor]:
+        vectors_NM = pooled_rows(self.content.vectors_UM, self.content.inverse_N)
+        own_EM, other_SM = vectors_NM.split([self.contents, len(self.other_id_S)])
+        return own_EM, other_SM
 
     @property
     def own_freshness(self) -> Freshness:

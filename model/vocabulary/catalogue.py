@@ -12,6 +12,9 @@ from model.freshness import HALF_LIVES, Freshness, cooled
 from model.vocabulary.id_table import ABSENT, IdTable
 from model.vocabulary.rows import NEVER
 
+FEWEST = 1024
+"""Ids that there is room for at first."""
+
 
 class Catalogue:
     """Ids in the order in which they came, but that the last take the places of the removed.
@@ -27,9 +30,11 @@ class Catalogue:
 
     def _empty(self) -> None:
         self._table = IdTable(self._device)
-        self._known_3R = torch.zeros((3, 0), dtype=torch.int64, device=self._device)
-        self._heat_HR = torch.zeros((len(HALF_LIVES), 0), dtype=torch.float64, device=self._device)
-        self._place_R = self._known_3R[0]  # by row of the id table
+        self._known_3R = torch.zeros((3, FEWEST), dtype=torch.int64, device=self._device)
+        self._heat_HR = torch.zeros(
+            (len(HALF_LIVES), FEWEST), dtype=torch.float64, device=self._device
+        )
+        self._place_R = torch.zeros_like(self._known_3R[0])  # by row of the id table
 
     def __len__(self) -> int:
         return len(self._table)
@@ -57,25 +62,22 @@ class Catalogue:
     def fresh(self, id_n: Tensor) -> Freshness:
         """How fresh each id is; NEVER, and no heat, where it is not there."""
         place_n = self.place(id_n)
-        there_n = place_n != ABSENT
-        first_n, last_n = torch.full_like(id_n, NEVER), torch.full_like(id_n, NEVER)
-        heat_Hn = self._heat_HR.new_zeros((len(HALF_LIVES), len(id_n)))
-        first_n[there_n] = self.first_seen[place_n[there_n]]
-        last_n[there_n] = self.last_engaged[place_n[there_n]]
-        heat_Hn[:, there_n] = self.heat[:, place_n[there_n]]
+        there_n, place_n = place_n != ABSENT, place_n.clamp(min=0)
+        first_n, last_n = self._known_3R[1:].index_select(1, place_n).where(there_n, NEVER)
+        heat_Hn = self._heat_HR.index_select(1, place_n).where(there_n, 0.0)
         return Freshness(first_n, last_n, heat_Hn)
 
     def place(self, id_n: Tensor) -> Tensor:
         """The place of each id, ABSENT where it is not in the catalogue: int64 [n]."""
         row_n = self._table.find(id_n)
-        place_n = torch.full_like(row_n, ABSENT)
-        place_n[row_n != ABSENT] = self._place_R[row_n[row_n != ABSENT]]
-        return place_n
+        place_n = self._place_R.index_select(0, row_n.clamp(min=0))
+        return place_n.where(row_n != ABSENT, ABSENT)
 
     def add(self, id_n: Tensor, now_ms: int) -> None:
         """Adds at the end, in ascending order, the ids of any process that are not there yet."""
         id_n = torch.unique(self._of_all(id_n[self._table.find(id_n) == ABSENT]))
-        self._append(id_n, torch.full((2, len(id_n)), now_ms, device=id_n.device))
+        if len(id_n):
+            self._append(id_n, torch.full((2, len(id_n)), now_ms, device=id_n.device))
 
     def engage(self, id_n: Tensor, time_n: Tensor) -> None:
         """Takes note of engagements at these times, of any process, with ids that are there."""
@@ -126,7 +128,7 @@ class Catalogue:
 
     def _append(self, id_n: Tensor, times_2n: Tensor) -> None:
         """Puts ids that are not there behind the others."""
-        before, row_n = len(self), self._table.insert(id_n)
+        before, row_n = len(self), self._table.add(id_n)
         self._make_room(self._table.rows)
         place_n = torch.arange(before, len(self), device=self._device)
         self._known_3R[:, place_n] = torch.cat([id_n.unsqueeze(0), times_2n])

@@ -10,13 +10,10 @@ Legend: N ids asked for, U unique ids, n some of them, R rows, S buckets, W slot
 import torch
 from torch import Tensor
 
-from kernels.bucket_search import ABSENT, find_slots
+from kernels.bucket_search import ABSENT, NO_ID, find_rows, find_slots, place_rows_
 from kernels.hashing import hashed, key_of
 
 __all__ = ["ABSENT", "NO_ID", "IdTable"]
-
-NO_ID = -(2**63)
-"""Stands where no id is; the one int64 that is not an id."""
 
 SLOTS = 8
 MOST_LOAD = 0.7
@@ -53,21 +50,23 @@ class IdTable:
 
     def find(self, id_N: Tensor) -> Tensor:
         """The row of each id, ABSENT where it has none: int64 [N]."""
-        slot_N = self.slots(id_N)
-        row_N = self._row_SW.view(-1).index_select(0, slot_N.clamp(min=0))
-        return torch.where(slot_N >= 0, row_N.long(), ABSENT)
+        return find_rows(id_N, self._id_SW, self._row_SW, self._passed_S, _KEY)
 
     def insert(self, id_U: Tensor) -> Tensor:
         """The row of each id, a new one where it had none: int64 [U]. No id may be there twice."""
         row_U = self.find(id_U)
         new_n = (row_U == ABSENT).nonzero().squeeze(1)
         if len(new_n):
-            self._make_room(len(new_n))
-            row_n = self._take_rows(len(new_n))
-            self.id_R[row_n] = id_U[new_n]
-            self._place(id_U[new_n], row_n)
-            row_U[new_n] = row_n
+            row_U[new_n] = self.add(id_U[new_n])
         return row_U
+
+    def add(self, id_n: Tensor) -> Tensor:
+        """The new rows of ids that have none: int64 [n]. No id may be there twice."""
+        self._make_room(len(id_n))
+        row_n = self._take_rows(len(id_n))
+        self.id_R[row_n] = id_n
+        self._place(id_n, row_n)
+        return row_n
 
     def remove(self, id_U: Tensor) -> Tensor:
         """Frees the rows of those ids that have one, and returns these rows. No id twice."""
@@ -100,20 +99,7 @@ class IdTable:
 
     def _place(self, id_n: Tensor, row_n: Tensor) -> None:
         """Puts ids that are not there into free slots, of which there are enough."""
-        bucket_n = self._home(id_n)
-        while len(id_n):
-            order_n = torch.argsort(bucket_n, stable=True)
-            id_n, row_n, bucket_n = id_n[order_n], row_n[order_n], bucket_n[order_n]
-            is_free_nW = self._id_SW[bucket_n] == NO_ID
-            nth_n1 = _nth_of_run(bucket_n).unsqueeze(1)
-            is_own_nW = is_free_nW & (is_free_nW.cumsum(1, dtype=torch.int32) == nth_n1 + 1)
-            placed, slot = is_own_nW.nonzero(as_tuple=True)
-            self._id_SW[bucket_n[placed], slot] = id_n[placed]
-            self._row_SW[bucket_n[placed], slot] = row_n[placed].int()
-            goes_on_n = ~is_own_nW.any(1)
-            id_n, row_n, bucket_n = id_n[goes_on_n], row_n[goes_on_n], bucket_n[goes_on_n]
-            self._count(bucket_n, 1)
-            bucket_n = self._next(bucket_n)
+        place_rows_(id_n, row_n, self._id_SW, self._row_SW, self._passed_S, _KEY)
 
     def _count_passes(self, id_n: Tensor, bucket_n: Tensor) -> None:
         """Takes back what ids in these buckets have counted on their way there."""
@@ -121,11 +107,9 @@ class IdTable:
         while len(passing_n):
             goes_on_n = passing_n != bucket_n
             passing_n, bucket_n = passing_n[goes_on_n], bucket_n[goes_on_n]
-            self._count(passing_n, -1)
+            gone_n = torch.full_like(passing_n, -1, dtype=torch.int32)
+            self._passed_S.index_add_(0, passing_n, gone_n)
             passing_n = self._next(passing_n)
-
-    def _count(self, bucket_n: Tensor, by: int) -> None:
-        self._passed_S.index_add_(0, bucket_n, torch.full_like(bucket_n, by, dtype=torch.int32))
 
     def _make_room(self, more: int) -> None:
         """Doubles the buckets until the load is right, then puts every id in its place anew."""
@@ -148,10 +132,3 @@ class IdTable:
             more = self.id_R.new_full((max(self.rows, 2 * len(self.id_R)) - len(self.id_R),), NO_ID)
             self.id_R = torch.cat([self.id_R, more])
         return torch.cat([reused_n, fresh_n])
-
-
-def _nth_of_run(sorted_n: Tensor) -> Tensor:
-    """How many equal numbers stand before each in a sorted tensor."""
-    return torch.arange(len(sorted_n), device=sorted_n.device) - torch.searchsorted(
-        sorted_n, sorted_n
-    )

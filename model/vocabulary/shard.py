@@ -67,8 +67,8 @@ class Shard:
         row_V = self.ids.find(id_V)
         is_new_V = torch.zeros_like(row_V, dtype=torch.bool)
         missing_n = ((row_V == ABSENT) & (count_V > 0)).nonzero().squeeze(1)
-        new_n = missing_n[self._admission.admitted(id_V[missing_n], count_V[missing_n])]
-        if len(new_n):
+        if len(missing_n):
+            new_n = missing_n[self._admission.admitted(id_V[missing_n], count_V[missing_n])]
             row_V[new_n] = self._add_rows(id_V[new_n])
             is_new_V[new_n] = True
         first_seen_V = self.rows.first_seen_R.index_select(0, row_V.clamp(min=0))
@@ -79,7 +79,7 @@ class Shard:
 
     def _add_rows(self, id_n: Tensor) -> Tensor:
         """Gives new ids rows, which begin with what a hash draws; returns the rows."""
-        row_n = self.ids.insert(id_n)
+        row_n = self.ids.add(id_n)
         self.rows.reserve(self.ids.rows)
         column_M = torch.arange(self._width, device=self._device)
         drawn_nM = normal(self._key, id_n.unsqueeze(1), column_M)

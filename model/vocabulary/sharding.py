@@ -54,5 +54,6 @@ class Asked:
             place_U[order_U] = torch.arange(len(order_U), device=order_U.device)
             lengths = torch.bincount(owner_U, minlength=exchange.world).tolist()
             id_U, inverse_N = id_U[order_U], place_U[inverse_N]
-        count_U = torch.bincount(inverse_N[:sighted], minlength=len(id_U))
+        one_n = torch.ones_like(inverse_N[:sighted])
+        count_U = torch.zeros_like(id_U).index_add_(0, inverse_N[:sighted], one_n)
         return cls(id_U, count_U, inverse_N, lengths)

@@ -14,6 +14,7 @@ repetition, n some of any of them, M width.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -58,14 +59,23 @@ class _Found:
     parts: list[Tensor]
     """By process on the other side: int64 [n, 3]."""
 
-    @property
+    @cached_property
     def all_n3(self) -> Tensor:
         """The parts one after the other."""
-        return torch.cat(self.parts)
+        return self.parts[0] if len(self.parts) == 1 else torch.cat(self.parts)
+
+    @cached_property
+    def missing(self) -> list[int]:
+        """How many ids of each part have no row. A GPU is waited for once for all of them."""
+        counts: list[int] = torch.stack([(p[:, 0] == ABSENT).sum() for p in self.parts]).tolist()
+        return counts
 
     def rows(self) -> list[Tensor]:
         """The rows of ids that have one, by process."""
-        return [part[part[:, 0] != ABSENT, 0] for part in self.parts]
+        return [
+            part[part[:, 0] != ABSENT, 0] if missing else part[:, 0]
+            for part, missing in zip(self.parts, self.missing, strict=True)
+        ]
 
     def new_rows(self) -> list[Tensor]:
         """The rows that are new, by process."""
@@ -126,8 +136,9 @@ class EmbeddingTable:
         self.changes += sightings > 0
         id_N = torch.cat([self._stored(id_N), id_N.new_full((1,), UNKNOWN)])
         asked = Asked.of(id_N, sightings, self._exchange)
-        given = self._answer(asked, now_ms)
-        told = _Found(self._exchange.to_owners(given.parts, asked.lengths))
+        given = told = self._answer(asked, now_ms)
+        if self._exchange.world > 1:
+            told = _Found(self._exchange.to_owners(given.parts, asked.lengths))
         if initial is not None:
             self._begin_new_rows(asked.inverse_N[:sightings], given, told, initial)
         return self._fetched(asked, given, told)
@@ -194,21 +205,26 @@ class EmbeddingTable:
         not be trained.
         """
         row_U, first_seen_U, is_new_U = told.all_n3.unbind(1)
-        unknown, unique_N = int(asked.inverse_N[-1]), asked.inverse_N[:-1]
-        is_known_U = row_U != ABSENT
-        has_vector_U = is_known_U.clone()
-        has_vector_U[unknown] = not bool(is_known_U.all())
-        place_U = has_vector_U.cumsum(0) - 1
-        place_U = torch.where(is_known_U, place_U, place_U[unknown])
-        parts = self._vectors(given, told, with_unknown=bool(has_vector_U[unknown]))
+        unique_N, with_unknown = asked.inverse_N[:-1], any(told.missing)
+        unknown = sum(asked.lengths[: self._unknown_owner])  # the first of its owner's, as below
+        if with_unknown:
+            is_known_U = row_U != ABSENT
+            place_U = is_known_U.cumsum(0) - 1
+            place_U = torch.where(is_known_U, place_U, place_U[unknown])
+            known_N, inverse_N, row_U = is_known_U[unique_N], place_U[unique_N], row_U[is_known_U]
+        else:
+            known_N = torch.ones_like(unique_N, dtype=torch.bool)
+            inverse_N = unique_N - (unique_N > unknown).long()
+            row_U = torch.cat([row_U[:unknown], row_U[unknown + 1 :]])
+        parts = self._vectors(given, told, with_unknown=with_unknown)
         vectors_UM = parts[0] if len(parts) == 1 else torch.cat(parts)
         return Fetched(
             vectors_UM.requires_grad_(),
-            place_U[unique_N],
-            is_known_U[unique_N],
+            inverse_N,
+            known_N,
             is_new_U[unique_N] == 1,
             first_seen_U[unique_N],
-            row_U[has_vector_U],
+            row_U,
             [len(part) for part in parts],
             self._evictions,
         )

@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from kernels.bucket_search import find_slots
+from kernels.bucket_search import NO_ID, find_rows, find_slots, place_rows_
 from kernels.hashing import hashed
 
-NO_ID = -(2**63)
 KEY = 5
 
 
@@ -48,6 +47,28 @@ def found(wanted: Tensor, table: Tensor, passed: Tensor, implementation: str) ->
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tensors = (wanted.to(device), table.to(device), passed.to(device))
     return find_slots(*tensors, KEY, implementation).cpu()
+
+
+@settings(max_examples=20)
+@given(IDS, IDS, st.sampled_from([(16, 2), (4, 8), (64, 1)]))
+def test_ids_that_are_put_in_are_found_with_their_rows(
+    held: list[int], others: list[int], shape: tuple[int, int]
+) -> None:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    ids = torch.tensor(held, dtype=torch.int64, device=device)
+    wanted = torch.tensor([*others, *held], dtype=torch.int64, device=device)
+    right = [1_000 + held.index(x) if x in held else -1 for x in wanted.tolist()]
+    for implementation in ("reference", "triton"):
+        table, passed = (x.to(device) for x in filled([], *shape))
+        rows = torch.full_like(table, -1, dtype=torch.int32)
+        row = torch.arange(1_000, 1_000 + len(held), device=device)
+        for part in (slice(None, 9), slice(9, None)):
+            place_rows_(ids[part], row[part], table, rows, passed, KEY, implementation)
+        assert sorted(table[table != NO_ID].tolist()) == sorted(held)
+        found_rows = find_rows(wanted, table, rows, passed, KEY, implementation)
+        assert found_rows.tolist() == right
+        # Each id has passed all buckets between its home and its own, and no others were counted.
+        assert torch.equal(passed.cpu(), filled(held, *shape)[1])
 
 
 def test_a_search_ends_where_no_id_went_past() -> None:
