@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kernels.freshness_bias import Freshness
 from model.evaluation.retrieval import candidates_ahead
 from model.exchange import Exchange
-from model.freshness import Freshness, FreshnessBias
+from model.freshness import FreshnessBias
 from model.heads import directions
 
 PIECE = 8_192
@@ -60,7 +61,7 @@ class Asking:
         direction_QM = directions(candidates.vector_RM[column_Q])
         score_Q = (self.query_QM.double() * direction_QM.double()).sum(1)
         if self.bias is not None:
-            score_Q = score_Q + self.bias.each(self.now_Q, candidates.freshness.at(column_Q))
+            score_Q = score_Q + self.bias(self.now_Q, candidates.freshness.at(column_Q), each=True)
         return _tied(score_Q)
 
 

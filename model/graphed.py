@@ -26,8 +26,9 @@ MOST = 8
 STEPS = 8
 """Sizes of a batch in an octave: at most an eighth is filled up."""
 
-LEAST = 64
-"""Of sequences, and of the longest: fewer are filled up to as many."""
+LEAST, FACTOR = 64, 4
+"""The least number of sequences, and length of the longest, and how far apart the next ones are.
+What is not there costs a kernel little: its programs end at once."""
 
 
 class Sizes(NamedTuple):
@@ -39,13 +40,9 @@ class Sizes(NamedTuple):
 
     @classmethod
     def of(cls, positions: int, layout: Layout) -> "Sizes":
-        """The sizes for a layout; sequences and the longest are powers of two."""
+        """The sizes for a layout."""
         sequences = len(layout.offsets_B1) - 1
-        return cls(
-            rounded(positions, STEPS),
-            rounded(max(sequences, LEAST), 1),
-            rounded(max(layout.longest, LEAST), 1),
-        )
+        return cls(rounded(positions), _far_apart(sequences), _far_apart(layout.longest))
 
     def filled(self, x_FM: Tensor, layout: Layout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """x, offsets, and the times of queries and keys, in these sizes."""
@@ -58,10 +55,17 @@ class Sizes(NamedTuple):
         )
 
 
-def rounded(number: int, steps: int) -> int:
-    """The next of so many sizes in an octave that is not below a number above zero."""
-    grain = max((1 << (number - 1).bit_length()) // (2 * steps), 1)
-    return -(-number // grain) * grain if steps > 1 else 1 << (number - 1).bit_length()
+def rounded(positions: int) -> int:
+    """The next of STEPS sizes in an octave that is not below a number above zero."""
+    grain = max((1 << (positions - 1).bit_length()) // (2 * STEPS), 1)
+    return -(-positions // grain) * grain
+
+
+def _far_apart(number: int) -> int:
+    size = LEAST
+    while size < number:
+        size *= FACTOR
+    return size
 
 
 class Graphed:
@@ -101,7 +105,7 @@ class Graphed:
         x_FM, *rest = (tensor.detach().clone() for tensor in given)
         arguments = (x_FM.requires_grad_(given[0].requires_grad), *rest)
         captured = torch.cuda.make_graphed_callables(
-            stack, arguments, allow_unused_input=True, pool=self._memory
+            stack, arguments, num_warmup_iters=1, allow_unused_input=True, pool=self._memory
         )
         return cast(Callable[..., Tensor], captured)
 

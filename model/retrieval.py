@@ -44,7 +44,7 @@ class Retrieved:
         biases: tuple[Tensor, ...] = ()
         if self.bias is not None:
             own, others = lookup.own_freshness.at(content_n), lookup.other_freshness
-            biases = (self.bias.each(now_n, own), self.bias(now_n, others))
+            biases = (self.bias(now_n, own, each=True), self.bias(now_n, others))
         loss = sampled_softmax_loss(
             self.query_NM.index_select(0, kept_n),
             directions(lookup.own_EM.index_select(0, content_n)),

@@ -10,12 +10,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from kernels.freshness_bias import Freshness
 from kernels.pooled_rows import pooled_rows
 from model.batch import Category, SequenceBatch
 from model.candidates import Candidates
 from model.config import TrainConfig
 from model.exchange import Exchange
-from model.freshness import Freshness
 from model.views import of_session
 from model.vocabulary.catalogue import Catalogue
 from model.vocabulary.hashed import embedding_table

@@ -6,9 +6,9 @@ Legend: R ids of the catalogue, n ids given, S drawn, H half-lives.
 import torch
 from torch import Tensor
 
+from kernels.freshness_bias import HALF_LIVES, Freshness, cooled
 from kernels.hashing import hashed
 from model.exchange import Exchange
-from model.freshness import HALF_LIVES, Freshness, cooled
 from model.vocabulary.id_table import ABSENT, IdTable
 from model.vocabulary.rows import NEVER
 

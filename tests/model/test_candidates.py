@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from kernels.freshness_bias import GRAIN, HALF_LIVES, Freshness
 from kernels.time_buckets import time_bucket
 from model.candidates import Asking, Candidates, standing
 from model.exchange import Exchange
-from model.freshness import BUCKETS, GRAIN, HALF_LIVES, Freshness, FreshnessBias
+from model.freshness import BUCKETS, FreshnessBias
 from model.heads import directions
 
 NOW = 1_000_000

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model.config import Blocks
-from model.graphed import LEAST, Filled, Graphed, Sizes, rounded
+from model.graphed import LEAST, STEPS, Filled, Graphed, Sizes, rounded
 from model.hstu import Hstu, Layout
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -44,12 +44,18 @@ def learned(called: Graphed | Hstu, stack: Hstu, x_FM: Tensor, layout: Layout) -
     return [known_FM, *torch.autograd.grad((known_FM * weight_FM).sum(), asked)]
 
 
-@given(st.integers(1, 10**7), st.sampled_from([1, 2, 8]))
-def test_sizes_are_few_and_little_above(number: int, steps: int) -> None:
-    found = rounded(number, steps)
-    assert number <= found <= max(number * (1 + 1 / steps), steps)
-    octave = {rounded(each, steps) for each in range(1025, 2049)}
-    assert len(octave) == steps
+@given(st.integers(1, 10**7))
+def test_sizes_are_few_and_little_above(positions: int) -> None:
+    assert positions <= rounded(positions) <= max(positions * (1 + 1 / STEPS), STEPS)
+    assert len({rounded(each) for each in range(1025, 2049)}) == STEPS
+
+
+def test_few_sizes_of_sequences_and_of_the_longest() -> None:
+    found = set()
+    for sequences, longest in ((1, 64), (64, 65), (65, 3), (256, 256), (300, 1025)):
+        x_FM, layout = given_to([longest] + [1] * (sequences - 1))
+        found.add(Sizes.of(len(x_FM), layout)[1:])
+    assert found == {(64, 64), (64, 256), (256, 64), (256, 256), (1024, 4096)}
 
 
 @pytest.mark.parametrize("lengths", [[5], [3, 1, 30, 7], [1] * 70, [65, 2]])

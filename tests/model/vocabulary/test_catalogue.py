@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernels.freshness_bias import HALF_LIVES
 from model.exchange import Exchange
-from model.freshness import HALF_LIVES
 from model.vocabulary.catalogue import Catalogue
 from model.vocabulary.id_table import ABSENT
 
