@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from kernels.constants import constant
 from kernels.implementations import is_triton
 from kernels.time_buckets import time_bucket
 
@@ -78,7 +79,7 @@ def freshness_bias(
 
 def cooled(elapsed: Tensor) -> Tensor:
     """What is left of heat after some ms, of which none is left below zero: float64 [H, …]."""
-    lives_H = torch.tensor(HALF_LIVES, dtype=torch.float64, device=elapsed.device)
+    lives_H = constant(HALF_LIVES, elapsed.device, torch.float64)
     lives_H = lives_H.view(-1, *(1 for _ in elapsed.shape))
     return torch.exp2(-elapsed.clamp(min=0) / lives_H)
 

@@ -6,13 +6,13 @@ of them at a time · P programs of the backward, each with its own sums.
 """
 
 from collections.abc import Sequence
-from functools import cache
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.constants import constant
 from kernels.time_buckets import EXPONENT_BIAS, MANTISSA_BITS, TIME_BITS
 
 PAIRS = 512
@@ -36,7 +36,7 @@ def forward(
         _forward[(triton.cdiv(pairs, PAIRS),)](
             *(bias, *(table.contiguous() for table in tables)),
             *(x.contiguous() for x in known),
-            *(_on(now_N.device, lives), pairs, contents, len(tables[0])),
+            *(constant(lives, now_N.device, torch.float64), pairs, contents, len(tables[0])),
             GRAIN=grain,
             EACH=each,
             E=PAIRS,
@@ -54,18 +54,13 @@ def backward(
     sum_PKC = torch.empty(shape, dtype=torch.float32, device=dbias.device)
     _backward[(programs,)](
         *(sum_PKC, dbias.contiguous(), *(x.contiguous() for x in known)),
-        *(_on(dbias.device, lives), pairs, len(known[1]), buckets),
+        *(constant(lives, dbias.device, torch.float64), pairs, len(known[1]), buckets),
         GRAIN=grain,
         EACH=each,
         R=ROWS,
         C=padded,
     )
     return sum_PKC.sum(0)[:, :buckets].to(dbias.dtype)
-
-
-@cache
-def _on(device: torch.device, lives: tuple[int, int]) -> Tensor:
-    return torch.tensor(lives, dtype=torch.float64, device=device)
 
 
 @triton.jit(do_not_specialize=["pairs", "contents"])

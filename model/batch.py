@@ -5,6 +5,7 @@ Legend: B sequences of a batch, T tokens of all sequences, E contents, N categor
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 
 import torch
@@ -68,6 +69,16 @@ class SequenceBatch:
     def tokens(self) -> int:
         """T."""
         return self.type_T.shape[0]
+
+    def tokens_of(self, kind: int) -> Tensor:
+        """The tokens of a type: int64, ascending; found once, as a GPU is waited for it."""
+        if kind not in self._tokens_of:
+            self._tokens_of[kind] = (self.type_T == kind).nonzero().squeeze(1)
+        return self._tokens_of[kind]
+
+    @cached_property
+    def _tokens_of(self) -> dict[int, Tensor]:
+        return {}
 
     @property
     def contents(self) -> int:

@@ -85,7 +85,7 @@ def standing(
     both_2Q = exchange.sum_(torch.stack([own_Q, there_Q]))
     ahead_Q, mass_Q = _against(asking, candidates, column_Q, both_2Q[0])
     sums_2Q = exchange.sum_(torch.stack([ahead_Q.double(), mass_Q]))
-    number = exchange.sum_(target_id_N.new_tensor([len(candidates.id_R)]))
+    number = exchange.sum_(torch.tensor([len(candidates.id_R)]))
     rank_Q = torch.where(both_2Q[1] > 0, 1 + sums_2Q[0].long(), 0)
     before = sum(lengths[: exchange.rank])
     mine = slice(before, before + lengths[exchange.rank])

@@ -40,8 +40,8 @@ class Embedding(nn.Module):
     def tokens(self, batch: SequenceBatch, lookup: Lookup | Vectors) -> Tensor:
         """What each token is, by itself: [T, M]; the same for all views."""
         x_TM = fn.embedding(batch.type_T, self.type_M)
-        x_TM = x_TM.index_add(0, _tokens(batch, CONTENT), self._contents(batch.categories, lookup))
-        x_TM = x_TM.index_add(0, _tokens(batch, ACTION), self._actions(batch))
+        x_TM = x_TM.index_add(0, batch.tokens_of(CONTENT), self._contents(batch.categories, lookup))
+        x_TM = x_TM.index_add(0, batch.tokens_of(ACTION), self._actions(batch))
         if self.inputs.features:
             for number, name in enumerate(self.features):
                 x_TM = self._with_feature(x_TM, batch, lookup, number, name)
@@ -89,7 +89,7 @@ class Embedding(nn.Module):
 
     def _actions(self, batch: SequenceBatch) -> Tensor:
         """[E, M]: the sum of the vectors of the actions of each a token."""
-        bits_E = batch.id_T[batch.type_T == ACTION]
+        bits_E = batch.id_T[batch.tokens_of(ACTION)]
         if not self.inputs.actions:
             return self.action_AM.new_zeros(len(bits_E), self.action_AM.shape[1])
         return action_bits(bits_E, len(self.action_AM)).to(self.action_AM.dtype) @ self.action_AM
@@ -103,7 +103,7 @@ class Embedding(nn.Module):
         name: str,
     ) -> Tensor:
         """With the vectors of one feature's entries; a member that leaves a set has a mark."""
-        token_N = _tokens(batch, FIRST_FEATURE + number)
+        token_N = batch.tokens_of(FIRST_FEATURE + number)
         vectors_NM = lookup.feature_NM(name)
         is_removal_N = (batch.id_T[token_N] < 0).unsqueeze(1)
         marked_NM = vectors_NM + torch.where(is_removal_N, self.removal_M[number], 0.0)
@@ -119,10 +119,6 @@ def action_bits(id_N: Tensor, actions: int) -> Tensor:
 def hour_of_week(time_N: Tensor) -> Tensor:
     """0 to 167, from Monday's midnight in UTC, of times in ms."""
     return (time_N.div(HOUR_MS, rounding_mode="floor") + THURSDAY) % HOURS_OF_WEEK
-
-
-def _tokens(batch: SequenceBatch, kind: int) -> Tensor:
-    return (batch.type_T == kind).nonzero().squeeze(1)
 
 
 def _learned(rows: int, width: int) -> nn.Parameter:

@@ -56,6 +56,25 @@ def layout_of(batch: SequenceBatch, view: View, dropout: float) -> Layout:
     return Layout(view.offsets_B1, longest, view.query_time_F, time_F, key_F)
 
 
+@dataclass(frozen=True)
+class Positions:
+    """What is asked of a view, all of it known before its blocks are: then a GPU, which is waited
+    for where something is counted, has no long work yet. `at_N` are the positions with a target,
+    `new_n` those of the N targets that are new."""
+
+    view: View
+    layout: Layout
+    at_N: Tensor
+    new_n: Tensor
+
+    @classmethod
+    def of(cls, batch: SequenceBatch, view: View, dropout: float) -> "Positions":
+        """Of a view of a batch."""
+        at_N = view.has_target_F.nonzero().squeeze(1)
+        new_n = view.is_new_F[at_N].nonzero().squeeze(1)
+        return cls(view, layout_of(batch, view, dropout), at_N, new_n)
+
+
 class Hstu(nn.Module):
     """A stack of blocks, and a norm at its end.
 

@@ -13,7 +13,7 @@ from model.embedding import Embedding, action_bits
 from model.experts import Summed
 from model.graphed import Graphed
 from model.heads import RankingHead, ranking_loss
-from model.hstu import Hstu, layout_of
+from model.hstu import Hstu, Positions
 from model.tables import Lookup
 from model.views import ranking_view
 from schemas.spec import Spec
@@ -21,12 +21,12 @@ from schemas.spec import Spec
 
 @dataclass(frozen=True)
 class Ranked:
-    """What was predicted at each Φ, what was done there, and whether it is of the session just
+    """What was predicted at each Φ, what was done there, and which are of the session just
     completed. `token_N` is the Φ in the batch; `balance` the experts' loss, a scalar."""
 
     logits_NA: Tensor
     is_done_NA: Tensor
-    is_new_N: Tensor
+    new_n: Tensor
     token_N: Tensor
     balance: Tensor
 
@@ -35,9 +35,9 @@ class Ranked:
         if not new_only:
             loss = ranking_loss(self.logits_NA, self.is_done_NA)
             return loss, loss.new_full((), len(self.logits_NA))
-        kept_n = self.is_new_N.nonzero().squeeze(1)
-        loss = ranking_loss(self.logits_NA.index_select(0, kept_n), self.is_done_NA[kept_n])
-        return loss, loss.new_full((), len(kept_n))
+        new_n = self.new_n
+        loss = ranking_loss(self.logits_NA.index_select(0, new_n), self.is_done_NA[new_n])
+        return loss, loss.new_full((), len(new_n))
 
 
 class Ranking(nn.Module):
@@ -50,19 +50,29 @@ class Ranking(nn.Module):
         self._learned = Graphed(self.stack)
         self.head = RankingHead(config.model.width, self.actions)
 
-    def forward(
-        self, batch: SequenceBatch, token_TM: Tensor, embedding: Embedding, seed: int = 0
-    ) -> Ranked:
-        """Predictions at each Φ of a batch."""
+    def positions(self, batch: SequenceBatch) -> Positions:
+        """What is asked of a batch."""
         view = ranking_view(batch, self.features)
+        return Positions.of(batch, view, self.stack.shape.dropout)
+
+    def forward(
+        self,
+        batch: SequenceBatch,
+        token_TM: Tensor,
+        embedding: Embedding,
+        seed: int = 0,
+        positions: Positions | None = None,
+    ) -> Ranked:
+        """Predictions at each Φ of a batch, with the vectors of its tokens; positions may
+        be given, where they are known."""
+        positions = positions or self.positions(batch)
+        view, at_N = positions.view, positions.at_N
         x_FM = embedding(batch, token_TM, view)
-        layout = layout_of(batch, view, self.stack.shape.dropout)
-        known_FM, balance = self._learned(x_FM, layout, seed)
-        at_N = view.has_target_F.nonzero().squeeze(1)
+        known_FM, balance = self._learned(x_FM, positions.layout, seed)
         return Ranked(
             self.head(known_FM.index_select(0, at_N)),
             action_bits(view.target_F[at_N], self.actions),
-            view.is_new_F[at_N],
+            positions.new_n,
             view.token_F[at_N],
             balance,
         )

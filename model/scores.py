@@ -6,6 +6,7 @@ Legend: N positions with a target.
 from abc import ABC, abstractmethod
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from kernels.hashing import key_of, uniform
@@ -46,7 +47,7 @@ class RankingScores(Scores):
 
     def add(self, said: Ranked, batch: SequenceBatch, lookup: Lookup) -> None:
         """Adds a batch."""
-        new = said.is_new_N
+        new = said.new_n
         token_N = said.token_N[new]
         first_seen_N = lookup.first_seen_E[content_of(batch, token_N)]
         ages_N = age_groups(batch.time_T[token_N], first_seen_N)
@@ -77,15 +78,17 @@ class RetrievalScores(Scores):
         )
         asking = Asking(said.query_NM[chosen_N], said.now_N[chosen_N], said.bias)
         found = standing(asking, target_id_N, candidates, self._exchange)
-        token_E = (batch.type_T == CONTENT).nonzero().squeeze(1)
-        ages_N = age_groups(batch.time_T[token_E[content_N]], lookup.first_seen_E[content_N])
+        time_E = batch.time_T[batch.tokens_of(CONTENT)]
+        ages_N = age_groups(time_E[content_N], lookup.first_seen_E[content_N])
         figures = self._full if is_full else self._sampled
         figures.update(found.rank_N, found.log_probability_N, ages_N, found.candidates)
 
     def _chosen(self, said: Retrieved) -> Tensor:
         """Places of new targets, drawn by a hash where those of all processes are too many."""
-        place_n = said.is_new_N.nonzero().squeeze(1)
-        all_of_them = int(self._exchange.sum_(said.is_new_N.sum()))
+        place_n = said.new_n
+        all_of_them = int(self._exchange.sum_(torch.tensor(len(place_n))))
         share = self._settings.positions / max(all_of_them, 1)
+        if share >= 1:
+            return place_n
         draw_n = uniform(DRAW, said.now_N[place_n], said.target_id_N[place_n])
         return place_n[draw_n < share]

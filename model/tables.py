@@ -159,7 +159,7 @@ class Tables:
             name: table.fetch(self._entries(batch, name), self.now_ms, sighted)
             for name, table in self.features.items()
         }
-        content_id_E = batch.id_T[batch.type_T == CONTENT]
+        content_id_E = batch.id_T[batch.tokens_of(CONTENT)]
         all_id_N = torch.cat([content_id_E, other_id_S])
         content = self.content.fetch(
             all_id_N,
@@ -214,9 +214,12 @@ class Tables:
         tables = [*self.categories.values(), *self.features.values()]
         for table, each in zip([*tables, self.content], [*fetched, lookup.content], strict=True):
             table.apply(each, rate)
-        self.catalogue.add(lookup.content_id_E[lookup.known_E], self.now_ms)
-        new_T = of_session(batch) & (batch.type_T == CONTENT)
-        self.catalogue.engage(batch.id_T[new_T], batch.time_T[new_T])
+        known_e = lookup.content_id_E
+        if not lookup.content.all_known:
+            known_e = known_e[lookup.known_E]
+        self.catalogue.add(known_e, self.now_ms)
+        new_n = (of_session(batch) & (batch.type_T == CONTENT)).nonzero().squeeze(1)
+        self.catalogue.engage(batch.id_T[new_n], batch.time_T[new_n])
         for table in tables:
             table.evict(self.now_ms)
         self.catalogue.remove(self.content.evict(self.now_ms))
@@ -252,7 +255,7 @@ class Tables:
 
     def _entries(self, batch: SequenceBatch, name: str) -> Tensor:
         """The ids of a feature's entries; one that leaves a set has the member's."""
-        return batch.id_T[batch.type_T == self.feature_types[name]].abs()
+        return batch.id_T[batch.tokens_of(self.feature_types[name])].abs()
 
 
 class _BeginWithCategories:

@@ -96,14 +96,15 @@ class Trainer:
         new_only = self.config.targets == "session"
         sums, balances = {}, torch.zeros((), device=self.device)
         token_TM = self.model.embedding.tokens(batch, lookup)
+        positions = {name: task.positions(batch) for name, task in self.model.tasks()}
         for name, task in self.model.tasks():
             self.model.eval()
             if self.config.model.dropout:
                 with torch.no_grad():
-                    scored = task(batch, token_TM, self.model.embedding)
+                    scored = task(batch, token_TM, self.model.embedding, positions=positions[name])
                     self.scores[name].add(scored, batch, lookup)
             self.model.train()
-            said = task(batch, token_TM, self.model.embedding, self._seed)
+            said = task(batch, token_TM, self.model.embedding, self._seed, positions[name])
             if not self.config.model.dropout:
                 self.scores[name].add(said, batch, lookup)
             sums[name] = said.loss(lookup, new_only)

@@ -6,6 +6,7 @@ N engagements · G groups of age.
 import torch
 from torch import Tensor
 
+from kernels.constants import constant
 from schemas.durations import UNITS
 
 NEVER = -1
@@ -14,7 +15,7 @@ NEVER = -1
 GROUPS = ("new", "<1h", "<1d", "<7d", "<30d", "older")
 """Names of the groups, in order. A content is new if the trainer never saw it before."""
 
-_ENDS = [UNITS["h"], UNITS["d"], 7 * UNITS["d"], 30 * UNITS["d"]]
+_ENDS = (UNITS["h"], UNITS["d"], 7 * UNITS["d"], 30 * UNITS["d"])
 
 
 def age_groups(time_N: Tensor, first_seen_N: Tensor) -> Tensor:
@@ -23,7 +24,7 @@ def age_groups(time_N: Tensor, first_seen_N: Tensor) -> Tensor:
     Sessions come in the order of their ends, so that an engagement may lie before the time at
     which its content was first seen; it counts as less than an hour after.
     """
-    ends = torch.tensor(_ENDS, device=time_N.device)
+    ends = constant(_ENDS, time_N.device)
     group_N = 1 + torch.bucketize(time_N - first_seen_N, ends, right=True)
     return torch.where(first_seen_N == NEVER, 0, group_N)
 

@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor
 
+from kernels.constants import constant
 from model.evaluation.ages import GROUPS, members
 from model.evaluation.windows import Metric
 from model.reporting.names import figure
@@ -62,7 +63,7 @@ class Retrieval(Metric):
         covered_N = rank_N > 0
         rank_N = rank_N.double().where(covered_N, torch.inf)
         surprise_N = -log_probability_N.detach().double().where(covered_N, 0.0)
-        hit_NK = rank_N[:, None] <= torch.tensor(TOP_K, device=rank_N.device)
+        hit_NK = rank_N[:, None] <= constant(TOP_K, rank_N.device)
         gain_NK = hit_NK / torch.log2(1 + rank_N)[:, None]
         size_N = covered_N * math.log(max(candidates, 1))
         one_N = torch.ones_like(rank_N)

@@ -82,7 +82,8 @@ class Catalogue:
     def engage(self, id_n: Tensor, time_n: Tensor) -> None:
         """Takes note of engagements at these times, of any process, with ids that are there."""
         place_n, time_n = self.place(self._of_all(id_n)), self._of_all(time_n)
-        place_n, time_n = place_n[place_n != ABSENT], time_n[place_n != ABSENT]
+        there_n = (place_n != ABSENT).nonzero().squeeze(1)
+        place_n, time_n = place_n[there_n], time_n[there_n]
         before_R = self.last_engaged.clone()
         self.last_engaged.scatter_reduce_(0, place_n, time_n, "amax")
         self.heat.mul_(cooled(self.last_engaged - before_R))

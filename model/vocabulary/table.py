@@ -44,6 +44,8 @@ class Fetched:
     known_N: Tensor
     new_N: Tensor
     first_seen_N: Tensor
+    all_known: bool
+    """Whether each id has a row of its own, which is known without a look at the tensors."""
     row_U: Tensor
     """Rows at their owners."""
     lengths: list[int]
@@ -224,6 +226,7 @@ class EmbeddingTable:
             known_N,
             is_new_U[unique_N] == 1,
             first_seen_U[unique_N],
+            not with_unknown,
             row_U,
             [len(part) for part in parts],
             self._evictions,
@@ -258,8 +261,11 @@ class EmbeddingTable:
         self._shard.rows.train(row_V, total_VM.float(), lr)
 
     def own(self, id_n: Tensor) -> tuple[Tensor, Tensor]:
-        """Of these ids those with a row in this process, in their order, and their vectors."""
+        """Of these ids, each of which has a row in some process, those that have it in this one, in
+        their order, and their vectors."""
         row_n = self._shard.ids.find(self._stored(id_n))
+        if self._exchange.world == 1:
+            return id_n, self._shard.rows.vectors(row_n)
         return id_n[row_n != ABSENT], self._shard.rows.vectors(row_n[row_n != ABSENT])
 
     def evict(self, now_ms: int) -> Tensor:

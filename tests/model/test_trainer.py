@@ -129,7 +129,7 @@ def test_the_loss_is_the_mean_over_targets(batches: list[SequenceBatch], targets
     assert ranking is not None
     embedding = made.model.embedding
     ranked = ranking(batch, embedding.tokens(batch, lookup), embedding)
-    kept = torch.ones_like(ranked.is_new_N) if targets == "all" else ranked.is_new_N
+    kept = ... if targets == "all" else ranked.new_n
     losses = binary_cross_entropy_with_logits(
         ranked.logits_NA[kept], ranked.is_done_NA[kept].float()
     )

@@ -175,10 +175,10 @@ def test_initial_vectors_are_asked_of_sighted_places_only() -> None:
     assert asked == [0, 1, 2]
 
 
-def test_own_gives_those_that_have_rows() -> None:
+def test_own_gives_all_in_their_order_where_there_is_one_process() -> None:
     table = table_with()
     fetched = table.fetch(torch.tensor([5, 6]), 1)
-    id_n, vectors_nM = table.own(torch.tensor([4, 6, 5]))
+    id_n, vectors_nM = table.own(torch.tensor([6, 5]))
     assert id_n.tolist() == [6, 5]
     assert torch.equal(vectors_nM, fetched.vectors_UM[[1, 0]])
 
