@@ -1,8 +1,9 @@
-"""The bias of `freshness_bias` in Triton: buckets are reckoned where they are needed, forward and
-backward, and never written.
+"""The bias of `freshness_bias` in Triton: one kernel forward; backward one that writes buckets, in
+a byte each, and one that adds up by bucket. To add up where buckets are reckoned was some fifty
+times as slow: threads that share a pair's sums all reckon its buckets.
 
-N queries · S contents · H half-lives, 2 · K = 2 + H tables · C buckets · E pairs of a program, or R
-of them at a time · P programs of the backward, each with its own sums.
+N queries · S contents · H half-lives, 2 · K = 2 + H tables · C buckets · E pairs of a program, or
+of those that it takes at a time · S shares of the pairs, each with its own sums.
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,8 @@ from kernels.constants import constant
 from kernels.time_buckets import EXPONENT_BIAS, MANTISSA_BITS, TIME_BITS
 
 PAIRS = 512
-ROWS = 32
-PROGRAMS = 1024
+SHARES = 512
+AT_ONCE = 256
 
 SHIFT = tl.constexpr(MANTISSA_BITS - TIME_BITS)
 BELOW_ONE = tl.constexpr((EXPONENT_BIAS << TIME_BITS) - 1)
@@ -49,18 +50,22 @@ def backward(
 ) -> Tensor:
     """The gradients of the tables one after the other, [K, C], in the type of that of the bias."""
     pairs, padded = dbias.numel(), max(triton.next_power_of_2(buckets), 16)
-    programs = max(min(PROGRAMS, triton.cdiv(pairs, ROWS)), 1)
-    shape = (programs, 2 + len(lives), padded)
-    sum_PKC = torch.empty(shape, dtype=torch.float32, device=dbias.device)
-    _backward[(programs,)](
-        *(sum_PKC, dbias.contiguous(), *(x.contiguous() for x in known)),
-        *(constant(lives, dbias.device, torch.float64), pairs, len(known[1]), buckets),
-        GRAIN=grain,
-        EACH=each,
-        R=ROWS,
-        C=padded,
+    tables = 2 + len(lives)
+    bucket_KE = torch.empty((tables, pairs), dtype=torch.uint8, device=dbias.device)
+    if pairs:
+        _write_buckets[(triton.cdiv(pairs, PAIRS),)](
+            *(bucket_KE, *(x.contiguous() for x in known)),
+            *(constant(lives, dbias.device, torch.float64), pairs, len(known[1]), buckets),
+            GRAIN=grain,
+            EACH=each,
+            E=PAIRS,
+        )
+    shares = max(min(SHARES, triton.cdiv(pairs, AT_ONCE)), 1)
+    sum_SKC = torch.empty((shares, tables, padded), dtype=torch.float32, device=dbias.device)
+    _sum_shares[(shares, tables)](
+        sum_SKC, dbias.contiguous(), bucket_KE, pairs, C=padded, E=AT_ONCE
     )
-    return sum_PKC.sum(0)[:, :buckets].to(dbias.dtype)
+    return sum_SKC.sum(0)[:, :buckets].to(dbias.dtype)
 
 
 @triton.jit(do_not_specialize=["pairs", "contents"])
@@ -92,9 +97,8 @@ def _forward(
 
 
 @triton.jit(do_not_specialize=["pairs", "contents"])
-def _backward(
-    sums_ptr,
-    dbias_ptr,
+def _write_buckets(
+    bucket_ptr,
     now,
     first,
     last,
@@ -105,30 +109,36 @@ def _backward(
     buckets,
     GRAIN: tl.constexpr,
     EACH: tl.constexpr,
-    R: tl.constexpr,
-    C: tl.constexpr,
+    E: tl.constexpr,
 ):
-    """The sums of every so many-th R pairs, which meet at the end only."""
-    c_1C = tl.arange(0, C)[None, :]
-    idle_RC = tl.zeros((R, C), tl.float32)
-    age_RC = tl.zeros((R, C), tl.float32)
-    warm_RC = tl.zeros((R, C), tl.float32)
-    hot_RC = tl.zeros((R, C), tl.float32)
-    for piece in range(tl.program_id(0), tl.cdiv(pairs, R), tl.num_programs(0)):
-        e_R = tl.full((), 0, tl.int64) + piece * R + tl.arange(0, R)
-        x_R1 = tl.load(dbias_ptr + e_R, mask=e_R < pairs, other=0).to(tl.float32)[:, None]
-        idle_R, age_R, warm_R, hot_R = _buckets(
-            e_R, now, first, last, heat, lives, pairs, contents, buckets, GRAIN, EACH
-        )
-        idle_RC += tl.where(idle_R[:, None] == c_1C, x_R1, 0.0)
-        age_RC += tl.where(age_R[:, None] == c_1C, x_R1, 0.0)
-        warm_RC += tl.where(warm_R[:, None] == c_1C, x_R1, 0.0)
-        hot_RC += tl.where(hot_R[:, None] == c_1C, x_R1, 0.0)
-    sums_C = sums_ptr + tl.program_id(0) * 4 * C + tl.arange(0, C)
-    tl.store(sums_C, tl.sum(idle_RC, 0))
-    tl.store(sums_C + C, tl.sum(age_RC, 0))
-    tl.store(sums_C + 2 * C, tl.sum(warm_RC, 0))
-    tl.store(sums_C + 3 * C, tl.sum(hot_RC, 0))
+    """Those of some pairs, of each table."""
+    e_E = tl.program_id(0).to(tl.int64) * E + tl.arange(0, E)
+    idle_E, age_E, warm_E, hot_E = _buckets(
+        e_E, now, first, last, heat, lives, pairs, contents, buckets, GRAIN, EACH
+    )
+    bucket_E = bucket_ptr + e_E
+    size = tl.full((), 0, tl.int64) + pairs
+    tl.store(bucket_E, idle_E.to(tl.uint8), mask=e_E < pairs)
+    tl.store(bucket_E + size, age_E.to(tl.uint8), mask=e_E < pairs)
+    tl.store(bucket_E + 2 * size, warm_E.to(tl.uint8), mask=e_E < pairs)
+    tl.store(bucket_E + 3 * size, hot_E.to(tl.uint8), mask=e_E < pairs)
+
+
+@triton.jit(do_not_specialize=["pairs"])
+def _sum_shares(sums, dbias, bucket, pairs, C: tl.constexpr, E: tl.constexpr):
+    """The sums by bucket of every so many-th piece, for a table."""
+    c_C = tl.arange(0, C)
+    sum_C = tl.zeros((C,), tl.float32)
+    size = tl.full((), 0, tl.int64) + pairs
+    bucket += tl.program_id(1) * size
+    for piece in range(tl.program_id(0), tl.cdiv(pairs, E), tl.num_programs(0)):
+        at_E = tl.full((), 0, tl.int64) + piece * E + tl.arange(0, E)
+        x_E = tl.load(dbias + at_E, mask=at_E < pairs, other=0).to(tl.float32)
+        bucket_E = tl.load(bucket + at_E, mask=at_E < pairs, other=0).to(tl.int32)
+        is_in_EC = bucket_E[:, None] == c_C[None, :]
+        sum_C += tl.sum(tl.where(is_in_EC, x_E[:, None], 0.0), 0)
+    row = tl.program_id(0) * tl.num_programs(1) + tl.program_id(1)
+    tl.store(sums + row * C + c_C, sum_C)
 
 
 @triton.jit

@@ -65,11 +65,11 @@ def check(found: list[Tensor], exact: list[Tensor]) -> None:
         assert relative_error(one, other) < 1e-5
 
 
-def test_few_programs_go_on_with_the_next_pairs(
+def test_few_shares_go_on_with_the_next_pairs(
     monkeypatch: pytest.MonkeyPatch, device: torch.device
 ) -> None:
-    monkeypatch.setattr("kernels.freshness_bias_triton.PROGRAMS", 2)
-    made = drawn(9, 30, 96, False, device)
+    monkeypatch.setattr("kernels.freshness_bias_triton.SHARES", 2)
+    made = drawn(40, 30, 96, False, device)
     check(both(made, False, "triton"), both(made, False, "reference", torch.float64))
 
 
