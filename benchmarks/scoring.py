@@ -120,8 +120,10 @@ def made(options: argparse.Namespace) -> Made:
 
 
 def check(each: Made) -> bool:
-    """Whether scores with a cache are as exact as those without; prints the errors."""
-    asked = [each.request(n, tokens, 100) for n, tokens in enumerate((0, 500, 1_020))]
+    """Whether scores with a cache are as exact as those without; prints the errors. Of histories
+    that grow together, and are kept; and of each as that of a new user, alone."""
+    lengths = (0, 500, 1_020, 3_000)
+    asked = [each.request(n, tokens, 100) for n, tokens in enumerate(lengths)]
     exact = whole_logits(*_in_float64(each), asked, torch.float64)
     right = True
     for kind in (torch.float32, torch.bfloat16):
@@ -130,8 +132,13 @@ def check(each: Made) -> bool:
         for graphs in (False, True):
             scorer = each.scorer(graphs=graphs, bfloat16=kind == torch.bfloat16)
             scorer.logits([replace(one, history=part_of(one.history, 0, 400)) for one in asked])
-            for what in ("grown", "kept"):
-                found = scorer.logits(asked)
+            for what in ("grown", "kept", "new"):
+                if what == "new":
+                    found = [
+                        scorer.logits([replace(one, user="new" + one.user)])[0] for one in asked
+                    ]
+                else:
+                    found = scorer.logits(asked)
                 errors = [_error(x, y) for x, y in zip(found, exact, strict=True)]
                 right &= all(x <= 2 * y + 1e-6 for x, y in zip(errors, usual, strict=True))
                 pairs = zip(errors, usual, strict=True)
