@@ -51,7 +51,8 @@ def normal(key: int, *numbers_N: Tensor) -> Tensor:
     Computed in float64, so that devices differ in the last bit at most, and seldom.
     """
     hash_N = hashed(key, *numbers_N)
-    radius_N, turn_N = (_leading(bits_N, 53) * 2.0**-53 for bits_N in (hash_N, _mixed(hash_N)))
+    halves = (hash_N, _mixed(hash_N))
+    radius_N, turn_N = (_leading(bits_N, 53).double() * 2.0**-53 for bits_N in halves)
     return ((-2 * torch.log1p(-radius_N)).sqrt() * torch.cos(2 * math.pi * turn_N)).float()
 
 

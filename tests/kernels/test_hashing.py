@@ -109,6 +109,12 @@ def test_uniform_is_even_and_neighbours_are_independent() -> None:
         assert farthest((one + other) % 1, even) < FAR
 
 
+def test_normal_is_never_infinite() -> None:
+    """One draw of 2^25 is, where float32 rounds the radius to 1: one of these."""
+    drawn = normal(key_of(0, *b"category:creator"), torch.tensor(4180), torch.arange(512))
+    assert drawn.abs().max() < 8.7
+
+
 def test_normal_is_normal() -> None:
     draws = normal(1, torch.arange(200)[:, None], torch.arange(100))
     assert draws.dtype == torch.float32
