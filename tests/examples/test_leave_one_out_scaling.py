@@ -32,7 +32,7 @@ def made_up(noise: float = 0.0) -> list[Point]:
     for number in range(24):
         flop = 1e12 * 1.4**number
         wrong = 1 + noise * float(torch.randn((), generator=chance))
-        points.append(Point("size-8", flop, TRUE.at(flop) * wrong))
+        points.append(Point("size-8", 1, flop, TRUE.at(flop) * wrong))
     return points
 
 
@@ -51,7 +51,9 @@ def flat(users: int, length: int, items: int) -> Histories:
 
 def test_a_law_that_is_made_up_is_found_again() -> None:
     assert law_of(made_up()) == pytest.approx(TRUE, rel=0.01, abs=1e-3)
-    pure = [Point("size-8", flop, 3 * (flop / 1e15) ** -0.05) for flop in (1e12, 1e13, 1e14, 1e15)]
+    pure = [
+        Point("size-8", 1, flop, 3 * (flop / 1e15) ** -0.05) for flop in (1e12, 1e13, 1e14, 1e15)
+    ]
     for floor in (True, False):
         assert law_of(pure, floor=floor) == pytest.approx(Law(3, 0.05, 0, 0), rel=0.01, abs=1e-3)
     assert law_of(made_up(), floor=False).error > 0.01
@@ -93,21 +95,29 @@ def test_points_of_runs_and_what_is_reported_of_them(tmp_path: Path) -> None:
     histories, wanted = flat(4, 20, 30), []
     for size in SIZES:
         flop = 12 * flop_of_epoch(VARIANTS[size], histories, 2)
-        wanted.append(Point(size, flop, TRUE.at(flop)))
+        wanted.append(Point(size, 12, flop, TRUE.at(flop)))
         lines = [
             {"epoch": 8, "log_perplexity": 9.0},
             {"end": True, "epochs": 12, "log_perplexity": TRUE.at(flop)},
         ]
         _wrote(tmp_path / f"{size}-0", lines)
-    _wrote(tmp_path / "size-256-0", [{"epoch": 8, "log_perplexity": 9.0}])
+    flop = 8 * flop_of_epoch(VARIANTS["size-256"], histories, 2)
+    wanted.append(Point("size-256", 8, flop, TRUE.at(flop)))
+    cut = [{"epoch": 8, "log_perplexity": TRUE.at(flop)}, {"epoch": 9, "loss": 1.0}]
+    _wrote(tmp_path / "size-256-0", cut)
+    _wrote(tmp_path / "size-384-0", [{"epoch": 9, "loss": 1.0}])
     _wrote(tmp_path / "ours-0", [{"end": True, "epochs": 12, "log_perplexity": 9.0}])
-    found = points_of(histories, tmp_path)
+    found = points_of(histories, tmp_path, "log_perplexity")
     assert found == wanted
+    assert points_of(histories, tmp_path, "loss")[0].epochs == 9
     report = report_of(found)
-    assert f"| size-8 | {wanted[0].flop:.3g} | {wanted[0].loss:.4f} |" in report
+    assert f"| size-8 | 12 | {wanted[0].flop:.3g} | {wanted[0].loss:.4f} |" in report
     assert "| c + a C^-b, without size-16 |" in report
+    assert "up to the least loss" not in report
+    worse = [*found, Point("size-384", 8, 2 * found[-1].flop, 99.0)]
+    assert "| a C^-b, up to the least loss |" in report_of(worse)
     said = f"{wanted[-1].loss:.4f}"
-    assert f"size-128: {said}; foretold {said} with c, " in report
+    assert f"size-256: {said}; foretold {said} with c, " in report
 
 
 def _wrote(folder: Path, lines: list[dict[str, float]]) -> None:

@@ -2,10 +2,10 @@
 
     python -m examples.movielens.leave_one_out.scaling FILE FOLDER
 
-Each run of a variant `size-…` in FOLDER that is at its end is a point: the log-perplexity of the
-content that was held back, and the FLOP of all of its training. All sizes see the same data as
-often, each with a rate that falls to zero at its end; a model that is still under way would not be
-at its best, and no point of the law.
+The last loss of each run of a variant `size-…` in FOLDER is a point, beside the FLOP of all
+training until then: the log-perplexity of the content that was held back, and then that of what was
+learned in the last epoch. All sizes see the same data as often, each with a rate that falls to zero
+at its end. Runs should be there: on the way a loss is that of the rate, not of the compute.
 
 Legend: N points.
 """
@@ -32,9 +32,10 @@ LEAST = 4
 
 
 class Point(NamedTuple):
-    """A size at its end."""
+    """A size after its last epoch."""
 
     size: str
+    epochs: int
     flop: float
     loss: float
 
@@ -97,15 +98,17 @@ def flop_of_epoch(settings: Settings, histories: Histories, held: int) -> float:
     return 3 * 2 * products
 
 
-def points_of(histories: Histories, folder: Path, held: int = 2) -> list[Point]:
-    """Those of all runs of sizes in a folder that are at their end, by compute."""
+def points_of(histories: Histories, folder: Path, what: str, held: int = 2) -> list[Point]:
+    """Those of all runs of sizes in a folder that have such a loss in a line, by compute."""
     found = []
     for file in folder.glob(f"{PREFIX}*/lines.jsonl"):
         size, _, _ = file.parent.name.rpartition("-")
-        last = json.loads(file.read_text().splitlines()[-1])
-        if "end" in last:
-            flop = last["epochs"] * flop_of_epoch(VARIANTS[size], histories, held)
-            found.append(Point(size, flop, last["log_perplexity"]))
+        lines = map(json.loads, file.read_text().splitlines())
+        judged = [line for line in lines if what in line]
+        for line in judged[-1:]:
+            epochs = int(line["epochs"] if "end" in line else line["epoch"])
+            flop = epochs * flop_of_epoch(VARIANTS[size], histories, held)
+            found.append(Point(size, epochs, flop, line[what]))
     return sorted(found, key=lambda point: (point.flop, point.loss))
 
 
@@ -113,18 +116,24 @@ def report_of(points: list[Point]) -> str:
     """In Markdown: the sizes; the laws, also what each is without one size; what the smaller sizes
     foretell of the largest."""
     law, power = law_of(points), law_of(points, floor=False)
-    lines = ["| size | FLOP | log-perplexity | c + a C^-b | a C^-b |", "|-|-:|-:|-:|-:|"]
-    for size, flop, loss in points:
+    lines = [
+        "| size | epochs | FLOP | loss | c + a C^-b | a C^-b |",
+        "|-|-:|-:|-:|-:|-:|",
+    ]
+    for size, epochs, flop, loss in points:
         said = f"{law.at(flop):.4f} | {power.at(flop):.4f}"
-        lines.append(f"| {size} | {flop:.3g} | {loss:.4f} | {said} |")
+        lines.append(f"| {size} | {epochs} | {flop:.3g} | {loss:.4f} | {said} |")
     lines += ["", "| | a | b | c | error |", "|-|-:|-:|-:|-:|"]
     lines += [_row("c + a C^-b", law), _row("a C^-b", power)]
-    sizes = list(dict.fromkeys(point.size for point in points))
-    for size in sizes:
-        others = [point for point in points if point.size != size]
-        lines.append(_row(f"c + a C^-b, without {size}", law_of(others)))
-        lines.append(_row(f"a C^-b, without {size}", law_of(others, floor=False)))
-    return "\n".join([*lines, "", _foretold(points, sizes[-1])])
+    best = min(range(len(points)), key=lambda number: points[number].loss)
+    parts = {"up to the least loss": points[: best + 1]}
+    for size in dict.fromkeys(point.size for point in points):
+        parts[f"without {size}"] = [point for point in points if point.size != size]
+    for name, part in parts.items():
+        if LEAST <= len(part) < len(points):
+            lines.append(_row(f"c + a C^-b, {name}", law_of(part)))
+            lines.append(_row(f"a C^-b, {name}", law_of(part, floor=False)))
+    return "\n".join([*lines, "", _foretold(points, points[-1].size)])
 
 
 def _row(name: str, law: Law) -> str:
@@ -135,11 +144,12 @@ def _row(name: str, law: Law) -> str:
 def _foretold(points: list[Point], largest: str) -> str:
     """How far what the other sizes say of the largest is off."""
     others = [point for point in points if point.size != largest]
-    *_, (_, flop, loss) = points
+    *_, (_, _, flop, loss) = points
     said = [law_of(others, floor=floor).at(flop) for floor in (True, False)]
     return f"{largest}: {loss:.4f}; foretold {said[0]:.4f} with c, {said[1]:.4f} without"
 
 
 if __name__ == "__main__":
-    read = points_of(load(Path(sys.argv[1])), Path(sys.argv[2]))
-    sys.stdout.write(report_of(read) + "\n")
+    for kind in ("log_perplexity", "loss"):
+        read = points_of(load(Path(sys.argv[1])), Path(sys.argv[2]), kind)
+        sys.stdout.write(f"{kind}\n\n{report_of(read)}\n\n")
