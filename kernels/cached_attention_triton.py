@@ -215,7 +215,7 @@ def _cached_pass(
             v_MV = load_rows(own_v, h, first, i_M, count, V, PADDED_V, OPERAND).to(tl.float32)
             itself = tl.load(tables[0] + h * tables[1]) + tl.load(tables[2] + h * tables[3])
             half_M = tl.sum(q_MD.to(tl.float32) * k_MD, 1) * half_alpha
-            silu_M, _ = activation(half_M + itself.to(tl.float32) * 0.5, 1.0, OPERAND)
+            silu_M, _ = activation(half_M + itself.to(tl.float32) * 0.5, OPERAND)
             sum_MV += silu_M[:, None] * v_MV
     rows = (out[0] + share.to(tl.int64) * share_stride, out[1], out[2])
     store_rows(rows, sum_MV * scale, h, first, i_M, count, V)
@@ -242,7 +242,7 @@ def _add(
         half_MN = tl.where(distance_MN >= 0, half_MN, UNSEEN)
     if window is not None:
         half_MN = tl.where(distance_MN < window, half_MN, UNSEEN)
-    silu_MN, _ = activation(half_MN, 1.0, OPERAND)
+    silu_MN, _ = activation(half_MN, OPERAND)
     return dot(silu_MN.to(OPERAND), v_NV, sum_MV)
 
 

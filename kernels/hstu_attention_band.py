@@ -20,24 +20,24 @@ from kernels.hstu_attention_tile import (
     read_clock,
 )
 
-# Four times: 8 buckets of 16 elements are 1 where they are the element's; times 8 heads' elements.
+# Twice: 16 buckets of 16 elements are 1 where they are the element's; times 8 heads' elements.
 MULTIPLY = tl.constexpr(
     """{
-    .reg .b32 bucket, one_0, one_8, none;
-    .reg .f32 zero, unused_0, unused_1;
-    mov.b32 none, 0;
-    mov.f32 zero, 0f00000000;
+    .reg .b32 bucket, one_0, one_1, one_2, one_3;
     mov.b32 bucket, $12;
 """
     + "    add.u32 bucket, bucket, 0x00080008;\n".join(
         f"""
     set.eq.bf16x2.bf16x2 one_0, $10, bucket;
-    set.eq.bf16x2.bf16x2 one_8, $11, bucket;
+    set.eq.bf16x2.bf16x2 one_2, $11, bucket;
+    add.u32 bucket, bucket, 0x00080008;
+    set.eq.bf16x2.bf16x2 one_1, $10, bucket;
+    set.eq.bf16x2.bf16x2 one_3, $11, bucket;
     mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
-        {{${2 * at}, ${2 * at + 1}, unused_0, unused_1}}, {{$8, none, $9, none}}, {{one_0, one_8}},
-        {{${13 + 2 * at}, ${14 + 2 * at}, zero, zero}};
+        {{${at}, ${at + 1}, ${at + 2}, ${at + 3}}}, {{one_0, one_1, one_2, one_3}}, {{$8, $9}},
+        {{${13 + at}, ${14 + at}, ${15 + at}, ${16 + at}}};
 """
-        for at in range(4)
+        for at in (0, 4)
     )
     + "}"
 )
@@ -111,9 +111,9 @@ def by_bucket_in_warps(
     """As `by_bucket`, for bfloat16: a warp, whose threads' registers are what they multiply.
 
     A tensor of 32 is a register of each thread, L; its number is asked for, so that whatever way
-    tensors are laid out it is the right one. What a thread holds of a product of 8 heads, 16
-    elements and 8 buckets is the matrix instruction's own: see PTX, mma.m16n8k16. Its other 8 rows
-    are zero.
+    tensors are laid out it is the right one. What a thread holds of a product of 16 buckets, 16
+    elements and 8 heads is the matrix instruction's own: see PTX, mma.m16n8k16; but elements, whose
+    order does not matter, are in an order that lets a thread load four at once.
     """
     lane_L = tl.inline_asm_elementwise(
         "mov.u32 $0, %laneid;", "=r,r", [tl.arange(0, 32)], tl.int32, is_pure=True, pack=1
@@ -134,17 +134,17 @@ def by_bucket_in_warps(
                 for head in range(0, heads, 8):
                     h_L = head + g_L
                     tile_L = (tl.full((), 0, tl.int64) + tile_number) * heads + h_L
-                    row_L = (leaves + tile_L * (N * M)).to(tl.pointer_type(tl.int32))
-                    clock, key_clock = bias[3] + query_token, bias[4] + token
+                    row_L = (leaves + tile_L * (N * M)).to(tl.pointer_type(tl.int64)) + t_L
+                    clock, key_clock = bias[3] + query_token + t_L * 4, bias[4] + token
                     a, b, c, d, e, f, g, h = _eight_sums(
-                        row_L, h_L < heads, clock, key_clock, first_L, t_L, first_j, bias[6], M, R
+                        row_L, h_L < heads, clock, key_clock, first_L, first_j, bias[6], M, R
                     )
-                    at_L = sums + h_L * C + least + t_L * 2
-                    limit_L = tl.where(h_L < heads, C - least - t_L * 2, 0)
-                    _add_two(at_L, a, b, limit_L)
-                    _add_two(at_L + 8, c, d, limit_L - 8)
-                    _add_two(at_L + 16, e, f, limit_L - 16)
-                    _add_two(at_L + 24, g, h, limit_L - 24)
+                    h_L = head + t_L * 2
+                    at_L = sums + h_L * C + least + g_L
+                    limit_L = tl.where(h_L < heads, C - least - g_L, 0)
+                    _add_four(at_L, a, c, e, g, limit_L)
+                    limit_L = tl.where(h_L + 1 < heads, limit_L, 0)
+                    _add_four(at_L + C, b, d, f, h, limit_L)
                 tl.debug_barrier()  # another thread may add to it next
 
 
@@ -155,7 +155,6 @@ def _eight_sums(
     clock,
     key_clock,
     first_L,
-    t_L,
     first_j,
     buckets,
     M: tl.constexpr,
@@ -165,20 +164,18 @@ def _eight_sums(
     a = tl.zeros((32,), tl.float32)
     b, c, d, e, f, g, h = a, a, a, a, a, a, a
     for part in tl.static_range(M // 16):
-        i_L = part * 16 + t_L * 2
-        query_0, query_1 = read_clock(clock + i_L), read_clock(clock + i_L + 1)
-        query_8, query_9 = read_clock(clock + i_L + 8), read_clock(clock + i_L + 9)
+        query_0, query_1 = read_clock(clock + part * 16), read_clock(clock + part * 16 + 1)
+        query_2, query_3 = read_clock(clock + part * 16 + 2), read_clock(clock + part * 16 + 3)
         for j in tl.range(first_j, first_j + R, loop_unroll_factor=4):
-            at_L = row_L + (j * M + part * 16) // 2 + t_L
-            leaf_0 = tl.load(at_L, mask=inside_L, other=0)
-            leaf_8 = tl.load(at_L + 4, mask=inside_L, other=0)
+            four_L = tl.load(row_L + (j * M + part * 16) // 4, mask=inside_L, other=0)
             key = read_clock(key_clock + j)
             pair_0 = _pattern(query_0, query_1, key, buckets)
-            pair_8 = _pattern(query_8, query_9, key, buckets)
+            pair_2 = _pattern(query_2, query_3, key, buckets)
+            lower, upper = four_L.to(tl.int32), (four_L >> 32).to(tl.int32)
             a, b, c, d, e, f, g, h = tl.inline_asm_elementwise(
                 MULTIPLY,
                 "=f,=f,=f,=f,=f,=f,=f,=f,r,r,r,r,r,f,f,f,f,f,f,f,f",
-                [leaf_0, leaf_8, pair_0, pair_8, first_L, a, b, c, d, e, f, g, h],
+                [lower, upper, pair_0, pair_2, first_L, a, b, c, d, e, f, g, h],
                 (tl.float32,) * 8,
                 is_pure=True,
                 pack=1,
@@ -196,10 +193,17 @@ def _pattern(query_0, query_1, key, buckets):
 
 
 @triton.jit
-def _add_two(pointer, first, second, limit):
-    """Add two sums to what is in memory, if they are within the limit."""
-    tl.store(pointer, tl.load(pointer, mask=limit > 0) + first, mask=limit > 0)
-    tl.store(pointer + 1, tl.load(pointer + 1, mask=limit > 1) + second, mask=limit > 1)
+def _add_four(pointer, first, second, third, fourth, limit):
+    """Add sums of every eighth bucket to what is in memory, if they are within the limit."""
+    _add(pointer, first, limit > 0)
+    _add(pointer + 8, second, limit > 8)
+    _add(pointer + 16, third, limit > 16)
+    _add(pointer + 24, fourth, limit > 24)
+
+
+@triton.jit
+def _add(pointer, more, mask):
+    tl.store(pointer, tl.load(pointer, mask=mask) + more, mask=mask)
 
 
 @triton.jit(do_not_specialize=["number", "slots"])
@@ -222,7 +226,7 @@ def add_tiles(
     for first in range(share * B, number, shares * B):
         block_B = first + tl.arange(0, B)
         at_B = block_B * slots + slot
-        is_in_B = tl.load(in_band + at_B, mask=block_B < number, other=-1) >= 0
+        is_in_B = tl.load(in_band + at_B, mask=block_B < number, other=-1) != -1
         at_BE = (at_B * heads + h).to(tl.int64)[:, None] * SIZE + at_E[None, :]
         leaf_BE = tl.load(leaves + at_BE, mask=is_in_B[:, None], other=0)
         sum_E += tl.sum(leaf_BE.to(tl.float32), 0)
@@ -260,8 +264,8 @@ def add_up(
     C: tl.constexpr,
     X: tl.constexpr,
 ):
-    """A head's gradients of both tables: of time as it was summed, of which `far` is beyond all
-    positions; of position from the sums by distance of the band and of others, which begin at
+    """A head's gradients of both tables: of time as it was summed, of which `far` in all is beyond
+    all positions; of position from the sums by distance of the band and of others, which begin at
     -2 N: what is below 0 belongs to 0, and what is beyond the last to the last.
     """
     h, heads = tl.program_id(0), tl.num_programs(0)
@@ -271,7 +275,7 @@ def add_up(
     dposition += h * positions
     kind: tl.constexpr = dposition.dtype.element_ty
     least = tl.full((), 0.0, tl.float32)
-    most = tl.sum(tl.load(far + h * C + c_C), 0)
+    most = tl.load(far + h)
     for first in range(-2 * N, tl.maximum(tl.maximum(extent, slots * M + N), positions), X):
         distance_X = first + tl.arange(0, X)
         at_X = distance_X + 2 * N

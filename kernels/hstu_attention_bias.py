@@ -53,6 +53,7 @@ BAND_SHARES = 16  # of the blocks, where tiles are added up
 BLOCKS = 8  # whose tiles are added up at once
 ELEMENTS = 1024  # of each of them
 POSITIONS = 256  # whose sums are added at once
+BLOCKS_AT_ONCE = tl.constexpr(64)  # that are asked whether they have anything left
 
 
 def padded_buckets(bias: RelativeBias | None) -> int:
@@ -63,13 +64,14 @@ def padded_buckets(bias: RelativeBias | None) -> int:
 
 
 class Sums(NamedTuple):
-    """Gradients of scores in memory, where the band leaves them; and sums by bucket, [S, H, C]: of
-    each block of keys by itself, then those of shares, which are added here.
+    """Gradients of scores in memory, where the band leaves them; sums by bucket, [S, H, C]: of each
+    block of keys by itself, then those of shares, which are added here; and sums of each block's
+    tiles that are beyond all positions.
     """
 
     leaves: Tensor
     time_SHC: Tensor
-    blocks: int
+    far_SH: Tensor
 
 
 def new_sums(bias: RelativeBias, listed: Tiles, constants: dict[str, Any]) -> Sums:
@@ -81,7 +83,8 @@ def new_sums(bias: RelativeBias, listed: Tiles, constants: dict[str, Any]) -> Su
     device = bias.time_HC.device
     leaves = torch.empty(number, slots, heads, size, dtype=kind, device=device)
     shape = (number + WARPS + SHARES, heads, padded_buckets(bias))
-    return Sums(leaves, torch.zeros(shape, device=device), number)
+    sum_SHC = torch.zeros(shape, device=device)
+    return Sums(leaves, sum_SHC, sum_SHC.new_zeros(number, heads))
 
 
 def bias_backward(
@@ -94,11 +97,12 @@ def bias_backward(
     constants: dict[str, Any],
 ) -> tuple[Tensor, Tensor]:
     """The gradients of both tables; `inputs` are what the other backward kernels are given."""
-    (leaves, sum_SHC, number), (heads, buckets) = sums, bias.time_HC.shape
+    (leaves, sum_SHC, far_SH), (heads, buckets) = sums, bias.time_HC.shape
+    number = len(far_SH)
     positions, c = bias.position_HP.shape[1], sum_SHC.shape[2]
     table, m, n = inputs[5], constants["BLOCK_M"], constants["BLOCK_N"]
     slots = listed.in_band.shape[1]
-    far_SHC, band_SHC, left_SHC = sum_SHC.split([number, WARPS, SHARES])
+    _, band_SHC, left_SHC = sum_SHC.split([number, WARPS, SHARES])
     tiles_SAHE = sum_SHC.new_empty(BAND_SHARES, slots, heads, n * m)
     distance_AHPW = sum_SHC.new_empty(slots, heads, n // m, 2 * m)
     shape = (number, heads, slots)
@@ -121,11 +125,11 @@ def bias_backward(
         *(left_SHC, left_SHX, left_SHX.shape[2]),
         *(inputs, listed.entries, listed.counts, listed.origins, listed.width, alpha, *shape),
         positions,
-        **{**launch.of_kernel(constants), "num_stages": 1, "C": c, "BUCKETS": buckets},
+        **{**launch.of_kernel(constants), "num_stages": 1, "C": c},
     )
     dposition_HP, dtime_HC = torch.empty_like(bias.position_HP), torch.empty_like(bias.time_HC)
     add_up[(heads,)](
-        *(dposition_HP, dtime_HC, far_SHC.sum(0), sum_SHC.sum(0), distance_AHPW, left_SHX.sum(0)),
+        *(dposition_HP, dtime_HC, far_SH.sum(0), sum_SHC.sum(0), distance_AHPW, left_SHX.sum(0)),
         *(slots, left_SHX.shape[2], positions, buckets),
         **{**sizes, "X": min(POSITIONS, 16 * m)},
     )
@@ -155,23 +159,26 @@ def _left_over(
     N: tl.constexpr,
     OPERAND: tl.constexpr,
     C: tl.constexpr,
-    BUCKETS: tl.constexpr,
 ):
     """The sums of a share of the tiles that are in no other sum, computed anew."""
     dout, q, k, v, sequences, bias = inputs
     share, h = tl.program_id(0), tl.program_id(1)
     distance_sums += (share * heads + h) * extent
     time_C = tl.zeros((C,), tl.float32)
-    for block in range(share, number, tl.num_programs(0)):
-        if tl.load(counts + block * 5 + 4) > 0:
+    left = 0  # most often there is nothing to do: seen at once
+    for first in range(share, number, tl.num_programs(0) * BLOCKS_AT_ONCE):
+        block_X = first + tl.arange(0, BLOCKS_AT_ONCE) * tl.num_programs(0)
+        left += tl.sum(tl.load(counts + block_X * 6 + 5, mask=block_X < number, other=0), 0)
+    for block in range(share, tl.where(left > 0, number, 0), tl.num_programs(0)):
+        if tl.load(counts + block * 6 + 5) > 0:
             b, column = tl.load(origins + block * 4), tl.load(origins + block * 4 + 1)
             start, length, history, scale = bounds(sequences, b)
             j_N = column * N + tl.arange(0, N)
             k_ND = load_rows(k, h, start, j_N, length, D, PADDED_D, OPERAND)
             v_NV = load_rows(v, h, start, j_N, length, V, PADDED_V, OPERAND)
-            for step in range(tl.load(counts + block * 5 + 1), tl.load(counts + block * 5 + 3)):
+            for step in range(tl.load(counts + block * 6 + 2), tl.load(counts + block * 6 + 4)):
                 row = tl.load(entries + block * width + step) & 0xFFFFF
-                is_part = step >= tl.load(counts + block * 5 + 2)
+                is_part = step >= tl.load(counts + block * 6 + 3)
                 slot = slot_of(row, column, length, history, slots, positions, is_part, M, N)
                 if slot < 0:
                     i_M = row * M + tl.arange(0, M)
@@ -194,7 +201,6 @@ def _left_over(
                         alpha,
                         scale,
                         C,
-                        BUCKETS,
                         OPERAND,
                     )
     tl.store(time_sums + (share * heads + h) * C + tl.arange(0, C), time_C)
@@ -218,7 +224,6 @@ def _left_tile(
     alpha,
     scale,
     C: tl.constexpr,
-    BUCKETS: tl.constexpr,
     OPERAND: tl.constexpr,
 ):
     """[C]: the sums of a tile by bucket; those by distance are added to what is in memory."""
@@ -230,10 +235,10 @@ def _left_tile(
     near = bias[0] + h * bias[5] + BELOW_ZERO
     half_NM = dot(k_ND, tl.trans(q_MD)) * (0.5 * alpha)
     half_NM += read(near + tl.maximum(at_M[None, :] - j_N[:, None], -1), OPERAND)
-    half_NM += any_time(bias[1] + h * TIME_ENTRIES, elapsed_NM, BUCKETS, OPERAND)
+    half_NM += any_time(bias[1] + h * TIME_ENTRIES, elapsed_NM, OPERAND)
     visible_NM = is_visible(i_M[None, :], j_N[:, None], length, history, sequences)
-    _, slope_NM = activation(tl.where(visible_NM, half_NM, UNSEEN), scale, OPERAND)
-    dscore_NM = dot(v_NV, tl.trans(dout_MV)) * slope_NM
+    _, slope_NM = activation(tl.where(visible_NM, half_NM, UNSEEN), OPERAND)
+    dscore_NM = dot(v_NV, tl.trans(dout_MV)) * (0.5 * scale * slope_NM + 0.5 * scale)
 
     standing = tl.min(at_M, 0)
     upper_N, lower_N = _distance_sums(dscore_NM, at_M - standing)

@@ -6,7 +6,6 @@ The letters are those of kernels/hstu_attention.py; M queries and N keys of a ti
 
 from typing import Any, NamedTuple
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -14,6 +13,7 @@ from torch import Tensor
 from kernels import hstu_attention_launch as launch
 from kernels.attention_plan import AttentionPlan
 from kernels.hstu_attention_lookup import looked_up
+from kernels.hstu_attention_outside import new_rows
 from kernels.hstu_attention_plan import tiles
 from kernels.hstu_attention_tile import (
     BELOW_ZERO,
@@ -21,16 +21,17 @@ from kernels.hstu_attention_tile import (
     UNSEEN,
     activation,
     any_time,
+    borders_at,
     bounds,
     column_clock,
+    direct_row_clock,
     dot,
     elapsed,
-    far_bias,
-    few_bias,
+    few_biases,
     is_visible,
+    is_within,
     load_rows,
     load_whole_rows,
-    near_time,
     place,
     read,
     row_clock,
@@ -49,7 +50,7 @@ def forward(
     divisor: float | None,
 ) -> Tensor:
     """out_THV of `hstu_attention`, in the type of the values."""
-    out_THV = torch.zeros_like(v_THV)
+    (out_THV,) = new_rows((v_THV,), plan.offsets_B1)
     sequences = launch.sequences(plan.offsets_B1, plan.mask, divisor)
     constants = launch.forward_constants(q_THD, v_THV)
     table = looked_up(bias, plan, sequences, constants["GRANULE"])
@@ -99,6 +100,7 @@ def query_pass(
         1 if left is None else left.in_band.shape[1],
         listed.entries,
         listed.counts,
+        listed.borders,
         listed.width,
         alpha,
         heads,
@@ -106,7 +108,6 @@ def query_pass(
         pairs,
         together,
         **launch.of_kernel(constants),
-        C=1 if bias is None else bias.time_HC.shape[1],
         KEYS_M=constants["BLOCK_M"] if left is None else left.rows,
     )
 
@@ -126,6 +127,7 @@ def _query_pass(
     band,
     entries,
     counts,
+    borders,
     width,
     alpha,
     heads,
@@ -139,7 +141,6 @@ def _query_pass(
     M: tl.constexpr,
     N: tl.constexpr,
     OPERAND: tl.constexpr,
-    C: tl.constexpr,
     KEYS_M: tl.constexpr,
 ):
     """A block of rows of the output, or of dq, from all keys that they see."""
@@ -164,59 +165,67 @@ def _query_pass(
         time = bias[1] + h * TIME_ENTRIES
     block = start // M + b + row
     entries += block * width
-    counts += block * 5
-    ones, fews, nears = tl.load(counts), tl.load(counts + 1), tl.load(counts + 2)
+    counts += block * 6
+    ones, twos, fews = tl.load(counts), tl.load(counts + 1), tl.load(counts + 2)
+    nears, parts = tl.load(counts + 3), tl.load(counts + 4)
     n_N = tl.arange(0, N)
     HAS_TARGETS: tl.constexpr = sequences[1] is not None
     HAS_PREFIX: tl.constexpr = sequences[4] is not None
 
-    for step in range(ones):
+    for step in range(twos):
         entry = tl.load(entries + step)
-        half_bias = 0.0 if bias is None else far_bias(bias, h, entry)
         first = (entry & 0xFFFFF) * N
         k_ND = load_whole_rows(k, k_blocks, h, start, first, N, D, PADDED_D, OPERAND)
         v_NV = load_whole_rows(v, v_blocks, h, start, first, N, V, PADDED_V, OPERAND)
-        sum_MW = _add(sum_MW, q_MD, dout_MV, k_ND, v_NV, half_bias, None, alpha, scale, OPERAND)
+        if bias is not None:
+            base, second, _, _ = few_biases(bias, h, entry >> 20, OPERAND)
+            tile = borders + (block * width + (entry & 0xFFFFF)) * M
+            second_M1, _ = borders_at(tile, tl.arange(0, M), OPERAND)
+        half_MN = dot(q_MD, tl.trans(k_ND)) * (0.5 * alpha)
+        if bias is not None:
+            half_MN += base
+            if step >= ones:
+                half_MN += is_within(second_M1, M, N, OPERAND) * second
+        sum_MW = _add(sum_MW, half_MN, dout_MV, k_ND, v_NV, OPERAND)
 
     if bias is not None:
-        for step in range(ones, fews):
+        for step in range(twos, nears):
             entry = tl.load(entries + step)
             first = (entry & 0xFFFFF) * N
             k_ND = load_whole_rows(k, k_blocks, h, start, first, N, D, PADDED_D, OPERAND)
             v_NV = load_whole_rows(v, v_blocks, h, start, first, N, V, PADDED_V, OPERAND)
-            key_clock = row_clock(bias[4] + (start + first), n_N)
-            elapsed_MN = elapsed(query_clock, key_clock)
-            half_bias_MN, _ = few_bias(bias, h, entry, elapsed_MN, OPERAND)
-            sum_MW = _add(
-                sum_MW, q_MD, dout_MV, k_ND, v_NV, half_bias_MN, None, alpha, scale, OPERAND
+            bucket = tl.where(step < fews, entry >> 20, 0)
+            _, second, third, base = few_biases(bias, h, bucket, OPERAND)
+            tile = borders + (block * width + (entry & 0xFFFFF)) * M
+            second_M1, third_M1 = borders_at(tile, tl.arange(0, M), OPERAND)
+            half_MN = dot(q_MD, tl.trans(k_ND)) * (0.5 * alpha)
+            half_MN += _by_distance(
+                bias, h, heads, i_M, first, n_N, history, HAS_TARGETS, HAS_PREFIX, OPERAND
             )
+            if step < fews:
+                half_MN += is_within(third_M1, M, N, OPERAND) * third + base
+                half_MN += is_within(second_M1, M, N, OPERAND) * second
+            else:
+                key_clock = direct_row_clock(bias[4] + (start + first), n_N, OPERAND)
+                elapsed_MN = elapsed(query_clock, key_clock)
+                half_MN += any_time(time, elapsed_MN, OPERAND)
+                visible_MN = is_visible(
+                    i_M[:, None], (first + n_N)[None, :], length, history, sequences
+                )
+                half_MN = tl.where(visible_MN, half_MN, UNSEEN)
+            sum_MW = _add(sum_MW, half_MN, dout_MV, k_ND, v_NV, OPERAND)
 
-        for step in range(fews, nears):
-            entry = tl.load(entries + step)
-            first = (entry & 0xFFFFF) * N
-            k_ND = load_whole_rows(k, k_blocks, h, start, first, N, D, PADDED_D, OPERAND)
-            v_NV = load_whole_rows(v, v_blocks, h, start, first, N, V, PADDED_V, OPERAND)
-            key_clock = row_clock(bias[4] + (start + first), n_N)
-            elapsed_MN = elapsed(query_clock, key_clock)
-            half_bias_MN = near_time(time, entry >> 20, elapsed_MN, OPERAND)
-            half_bias_MN += _by_distance(
-                bias, h, heads, i_M, first, n_N, history, HAS_TARGETS, False, OPERAND
-            )
-            sum_MW = _add(
-                sum_MW, q_MD, dout_MV, k_ND, v_NV, half_bias_MN, None, alpha, scale, OPERAND
-            )
-
-    for step in range(nears, tl.load(counts + 3)):
+    for step in range(nears, parts):
         first = (tl.load(entries + step) & 0xFFFFF) * N
         j_N = first + n_N
         k_ND = load_rows(k, h, start, j_N, length, D, PADDED_D, OPERAND)
         v_NV = load_rows(v, h, start, j_N, length, V, PADDED_V, OPERAND)
         visible_MN = is_visible(i_M[:, None], j_N[None, :], length, history, sequences)
-        half_bias_MN = 0.0
+        half_MN = dot(q_MD, tl.trans(k_ND)) * (0.5 * alpha)
         if bias is not None:
             key_clock = row_clock(bias[4] + (start + first), n_N)
-            half_bias_MN = any_time(time, elapsed(query_clock, key_clock), C, OPERAND)
-            half_bias_MN += _by_distance(
+            half_MN += any_time(time, elapsed(query_clock, key_clock), OPERAND)
+            half_MN += _by_distance(
                 bias,
                 h,
                 heads,
@@ -225,14 +234,15 @@ def _query_pass(
                 n_N,
                 history,
                 HAS_TARGETS,
-                HAS_TARGETS or HAS_PREFIX,
+                HAS_PREFIX,
                 OPERAND,
             )
-        sum_MW = _add(
-            sum_MW, q_MD, dout_MV, k_ND, v_NV, half_bias_MN, visible_MN, alpha, scale, OPERAND
-        )
+        half_MN = tl.where(visible_MN, half_MN, UNSEEN)
+        sum_MW = _add(sum_MW, half_MN, dout_MV, k_ND, v_NV, OPERAND)
+    if dout is not None:
+        sum_MW *= 0.5 * scale
     if leaves is not None:
-        for step in range(tl.load(counts + 3), tl.load(counts + 4)):
+        for step in range(parts, tl.load(counts + 5)):
             column = tl.load(entries + step) & 0xFFFFF
             k_ND = load_rows(k, h, start, column * N + n_N, length, D, PADDED_D, OPERAND)
             leaves_of_keys = leaves + (start // N + b + column) * band * heads * (N * KEYS_M)
@@ -268,17 +278,17 @@ def _by_distance(
     n_N,
     history,
     HAS_TARGETS: tl.constexpr,
-    BEFORE: tl.constexpr,
+    HAS_PREFIX: tl.constexpr,
     OPERAND: tl.constexpr,
 ):
     """[M, N]: half the bias of each distance. A target stands next after the history, but is at no
-    distance from itself; nor is, BEFORE others, a query of the prefix from them. The table that
+    distance from itself; nor is a query of the prefix from what is after it. The table that
     goes downwards has addresses that go up with the keys.
     """
     at_M1 = i_M[:, None].to(tl.int64)
     if HAS_TARGETS:
         at_M1 = tl.minimum(at_M1, history)
-    if BEFORE:
+    if HAS_TARGETS or HAS_PREFIX:
         near = bias[0] + (h * bias[5] + BELOW_ZERO)
         return read(near + tl.maximum(at_M1 - (first + n_N)[None, :], -1), OPERAND)
     after_M1 = bias[0] + ((heads + h + 1) * bias[5] - 1 - BELOW_ZERO) - at_M1
@@ -286,16 +296,12 @@ def _by_distance(
 
 
 @triton.jit
-def _add(
-    sum_MW, q_MD, dout_MV, k_ND, v_NV, half_bias, visible_MN, alpha, scale, OPERAND: tl.constexpr
-):
-    """A sum with what one tile adds to it."""
-    half_MN = dot(q_MD, tl.trans(k_ND)) * (0.5 * alpha) + half_bias
-    if visible_MN is not None:
-        half_MN = tl.where(visible_MN, half_MN, UNSEEN)
-    silu_MN, slope_MN = activation(half_MN, scale, OPERAND)
+def _add(sum_MW, half_MN, dout_MV, k_ND, v_NV, OPERAND: tl.constexpr):
+    """A sum with what one tile of half scores adds to it; of dq twice that, and not divided."""
+    silu_MN, slope_MN = activation(half_MN, OPERAND)
     if dout_MV is None:
         added_MN, rows_NW = silu_MN, v_NV
     else:
-        added_MN, rows_NW = dot(dout_MV, tl.trans(v_NV)) * slope_MN, k_ND
+        dweight_MN = dot(dout_MV, tl.trans(v_NV))
+        added_MN, rows_NW = dweight_MN * slope_MN + dweight_MN, k_ND
     return dot(added_MN.to(OPERAND), rows_NW, sum_MW)

@@ -34,11 +34,13 @@ TABLE_BLOCK = 1024  # entries
 
 
 class Clocks(NamedTuple):
-    """The times of queries and keys, taken apart, and the least and greatest ones of granules."""
+    """The times of queries and keys, taken apart; and of each granule the least and the greatest
+    of queries, then of keys, then whether each of both ascend to the next granule's first: 1 or 0.
+    """
 
     query_T: Tensor
     key_T: Tensor
-    ranges_G4: Tensor
+    ranges_G6: Tensor
 
 
 def blocks(tokens: int, sequences: int, block: int) -> int:
@@ -61,11 +63,11 @@ def _clocks(
     count = len(offsets_B1) - 1
     query_clock_T = offsets_B1.new_empty(tokens + BELOW_ZERO.value)
     key_clock_T = torch.empty_like(query_clock_T)
-    ranges_G4 = offsets_B1.new_empty(blocks(tokens, count, granule), 4)
+    ranges_G6 = offsets_B1.new_empty(blocks(tokens, count, granule), 6)
     _read_clocks[(count, triton.cdiv(longest, granule))](
-        query_clock_T, key_clock_T, ranges_G4, *times, sequences, G=granule
+        query_clock_T, key_clock_T, ranges_G6, *times, sequences, G=granule
     )
-    return Clocks(query_clock_T, key_clock_T, ranges_G4)
+    return Clocks(query_clock_T, key_clock_T, ranges_G6)
 
 
 def looked_up(
@@ -82,8 +84,8 @@ def looked_up(
 
 def _tables(bias: RelativeBias, longest: int) -> tuple[Tensor, Tensor, Tensor]:
     """Halves of biases, float32: by distance, upwards and downwards; by the leading bits of a time;
-    and of what is far, by the first bucket of a tile: its bias, and the two coefficients of what is
-    more in one of the next two buckets.
+    and of tiles with few buckets, by the first: its bias with that of the last position, what is
+    more in the next one, what is more again in the one after that, and its bias alone.
     """
     position_HP, time_HC = (x.detach().contiguous() for x in (bias.position_HP, bias.time_HC))
     (heads, positions), buckets = position_HP.shape, time_HC.shape[1]
@@ -124,11 +126,11 @@ def _write_tables(
     half_0_X = tl.load(buckets_of_time + tl.minimum(x_X, buckets - 1)).to(tl.float32) * 0.5
     half_1_X = tl.load(buckets_of_time + tl.minimum(x_X + 1, buckets - 1)).to(tl.float32) * 0.5
     half_2_X = tl.load(buckets_of_time + tl.minimum(x_X + 2, buckets - 1)).to(tl.float32) * 0.5
-    curve_X = 0.5 * (half_2_X - half_0_X) - (half_1_X - half_0_X)
     row_X = far + (h * buckets + x_X) * FAR_ENTRIES
     tl.store(row_X, half_0_X + last, mask=x_X < buckets)
-    tl.store(row_X + 1, half_1_X - half_0_X - curve_X, mask=x_X < buckets)
-    tl.store(row_X + 2, curve_X, mask=x_X < buckets)
+    tl.store(row_X + 1, half_1_X - half_0_X, mask=x_X < buckets)
+    tl.store(row_X + 2, half_2_X - half_1_X, mask=x_X < buckets)
+    tl.store(row_X + 3, half_0_X, mask=x_X < buckets)
 
 
 @triton.jit
@@ -141,9 +143,20 @@ def _read_clocks(query_clock, key_clock, ranges, query_time, key_time, sequences
     i_G = granule * G + tl.arange(0, G)
     inside_G = i_G < length
     origin = tl.load(query_time + start)
-    row = ranges + (start // G + b + granule) * 4
+    row = ranges + (start // G + b + granule) * 6
+    has_next_G = i_G + 1 < length
     _write_clock(query_clock, row, query_time, origin, start + i_G, inside_G)
     _write_clock(key_clock, row + 2, key_time, origin, start + i_G, inside_G)
+    tl.store(row + 4, _ascends(query_time, start + i_G, has_next_G))
+    tl.store(row + 5, _ascends(key_time, start + i_G, has_next_G))
+
+
+@triton.jit
+def _ascends(times, token_G, has_next_G):
+    """1 where no time is after that of the token next to it, else 0."""
+    time_G = tl.load(times + token_G, mask=has_next_G, other=0)
+    next_G = tl.load(times + token_G + 1, mask=has_next_G, other=0)
+    return tl.min((time_G <= next_G).to(tl.int64), 0)
 
 
 @triton.jit

@@ -24,7 +24,6 @@ BELOW_ONE = tl.constexpr((time_buckets.EXPONENT_BIAS << time_buckets.TIME_BITS) 
 EARLIEST = tl.constexpr(1 - 0.5 ** (time_buckets.TIME_BITS + 1))  # edge_of(0)
 BELOW_ZERO = tl.constexpr(128)  # entries of an extended table of positions before distance zero
 TIME_ENTRIES = tl.constexpr(2 << (31 - time_buckets.MANTISSA_BITS + time_buckets.TIME_BITS))
-STEEP = tl.constexpr(2.0**24)  # makes the least difference of times that there is one, or more
 FAR_ENTRIES = tl.constexpr(4)
 UNSEEN = tl.constexpr(-40.0)  # a score whose SiLU is zero, and its derivative too
 
@@ -187,69 +186,15 @@ def column_clock(clock, at_M):
 
 
 @triton.jit
-def lane_entries(table, base):
-    """One of the 32 entries of a table of times from `base` on for each thread of a warp: that
-    whose number ends in the five bits of the thread's. To the compiler it is a scalar.
-    """
-    return tl.inline_asm_elementwise(
-        """{
-        .reg .b32 entry;
-        .reg .b64 at;
-        mov.u32 entry, %laneid;
-        sub.s32 entry, entry, $2;
-        and.b32 entry, entry, 31;
-        add.s32 entry, entry, $2;
-        mad.wide.s32 at, entry, 4, $1;
-        ld.global.nc.f32 $0, [at];
-        }""",
-        "=f,l,r",
-        [table.to(tl.int64), base],
-        tl.float32,
-        is_pure=True,
-        pack=1,
-    )
-
-
-@triton.jit
-def of_lanes(entries, number):
-    """The entry of each number, from the thread that has it."""
-    return tl.inline_asm_elementwise(
-        "shfl.sync.idx.b32 $0, $1, $2, 31, 0xffffffff;",
-        "=f,f,r",
-        [entries, number],
-        tl.float32,
-        is_pure=True,
-        pack=1,
-    )
-
-
-@triton.jit
 def leading_bits(elapsed_ms):
     """The number of a time's entry in a table of times, of one that is not below zero."""
     return tl.maximum(elapsed_ms, EARLIEST).to(tl.int32, bitcast=True) >> BUCKET_SHIFT
 
 
 @triton.jit
-def near_time(table, base, elapsed_ms, OPERAND: tl.constexpr):
-    """The entry of a table of times for each time difference, of a tile that has 32 at most."""
-    leading = leading_bits(elapsed_ms)
-    if tl.bfloat16 == OPERAND:
-        return of_lanes(lane_entries(table, base), leading)
-    return tl.load(table + leading)
-
-
-@triton.jit
-def any_time(table, elapsed_ms, C: tl.constexpr, OPERAND: tl.constexpr):
-    """The entry of a table of times for each time difference, one of C at most."""
-    leading = tl.minimum(leading_bits(elapsed_ms), BELOW_ONE + (C - 1))
-    if tl.bfloat16 == OPERAND:
-        number = leading - BELOW_ONE
-        found = of_lanes(lane_entries(table + BELOW_ONE, 0), number)
-        for chunk in tl.static_range(1, (C + 31) // 32):
-            more = of_lanes(lane_entries(table + BELOW_ONE, 32 * chunk), number)
-            found = tl.where(number >= 32 * chunk, more, found)
-        return found
-    return tl.load(table + leading)
+def any_time(table, elapsed_ms, OPERAND: tl.constexpr):
+    """The entry of a table of times for each time difference."""
+    return read(table + leading_bits(elapsed_ms).to(tl.int64), OPERAND)
 
 
 @triton.jit
@@ -273,35 +218,65 @@ def bucket_of(elapsed_ms, buckets):
 
 
 @triton.jit
-def step_at(elapsed_ms, edge, OPERAND: tl.constexpr):
-    """1.0 where a time is at the edge or after it, else 0.0."""
+def few_biases(bias, h, bucket, OPERAND: tl.constexpr):
+    """Four scalars, halves of biases of tiles with few buckets, by the first: its bias with that of
+    the last position, what is more in the next bucket, what is more again in the one after that,
+    and its bias alone.
+    """
+    row = bias[2] + (h * bias[6] + bucket) * FAR_ENTRIES
     if tl.bfloat16 == OPERAND:
-        below = (edge.to(tl.int32, bitcast=True) - 1).to(tl.float32, bitcast=True)
         return tl.inline_asm_elementwise(
-            "fma.rn.sat.f32 $0, $1, 0f4B800000, $2;",
+            "ld.global.nc.v4.f32 {$0, $1, $2, $3}, [$4];",
+            "=f,=f,=f,=f,l",
+            [row.to(tl.int64)],
+            (tl.float32, tl.float32, tl.float32, tl.float32),
+            is_pure=True,
+            pack=1,
+        )
+    return tl.load(row), tl.load(row + 1), tl.load(row + 2), tl.load(row + 3)
+
+
+@triton.jit
+def borders_at(borders, at_M, OPERAND: tl.constexpr):
+    """[M, 1], twice: how many columns of each row are before the tile's second and third bucket,
+    or after it: kernels/hstu_attention_borders.py. They are read where a product's registers are.
+    """
+    if tl.bfloat16 == OPERAND:
+        pair_M1 = tl.inline_asm_elementwise(
+            "ld.global.nc.b32 $0, [$1];",
+            "=r,l",
+            [borders + at_M[:, None].to(tl.int64)],
+            tl.int32,
+            is_pure=True,
+            pack=1,
+        )
+    else:
+        pair_M1 = tl.load(borders + at_M[:, None])
+    upper_M1 = (pair_M1 & -0x10000).to(tl.float32, bitcast=True)
+    return (pair_M1 << 16).to(tl.float32, bitcast=True), upper_M1
+
+
+@triton.jit
+def is_within(border_M1, M: tl.constexpr, N: tl.constexpr, OPERAND: tl.constexpr):
+    """[M, N]: 1.0 for the columns before a row's border, a whole number, else 0.0.
+
+    Of eight columns a thread of a product has two. Taken from the border first, they leave whole
+    eights, which a compiler has at hand as constants.
+    """
+    left_M8 = border_M1 - tl.arange(0, 8)[None, :].to(tl.float32)
+    eights_X = tl.arange(0, N // 8).to(tl.float32) * 8
+    if tl.bfloat16 == OPERAND:
+        within_MX8 = tl.inline_asm_elementwise(
+            "sub.rn.sat.f32 $0, $1, $2;",
             "=f,f,f",
-            [elapsed_ms, -below * STEEP],
+            [left_M8[:, None, :], eights_X[None, :, None]],
             tl.float32,
             is_pure=True,
             pack=1,
         )
-    return tl.where(elapsed_ms >= edge, 1.0, 0.0)
-
-
-@triton.jit
-def far_bias(bias, h, entry):
-    """Half the bias of a tile whose keys are all far and in one bucket, a scalar."""
-    return tl.load(bias[2] + (h * bias[6] + (entry >> 20)) * FAR_ENTRIES)
-
-
-@triton.jit
-def few_bias(bias, h, entry, elapsed_ms, OPERAND: tl.constexpr):
-    """Half the bias of a far tile that has up to three buckets; and how many after the first."""
-    first = entry >> 20
-    row = bias[2] + (h * bias[6] + first) * FAR_ENTRIES
-    later = step_at(elapsed_ms, edge_of(first + 1), OPERAND)
-    later += step_at(elapsed_ms, edge_of(first + 2), OPERAND)
-    return tl.load(row) + later * (later * tl.load(row + 2) + tl.load(row + 1)), later
+    else:
+        within_MX8 = tl.where(left_M8[:, None, :] > eights_X[None, :, None], 1.0, 0.0)
+    return tl.reshape(within_MX8, (M, N))
 
 
 @triton.jit
@@ -315,12 +290,12 @@ def tanh(x, OPERAND: tl.constexpr):
 
 
 @triton.jit
-def activation(half, factor, OPERAND: tl.constexpr):
-    """SiLU of twice `half`, and its derivative times `factor`."""
+def activation(half, OPERAND: tl.constexpr):
+    """SiLU of twice `half`; and twice its derivative less one, so that what is multiplied by the
+    derivative takes one instruction, and a factor for all of a sequence.
+    """
     t = tanh(half, OPERAND)
-    silu = half * t + half
-    slope = (t * (0.5 * factor) + 0.5 * factor) * (half * (1 - t) + 1)
-    return silu, slope
+    return half * t + half, half * (1 - t * t) + t
 
 
 @triton.jit

@@ -49,7 +49,9 @@ def test_a_plan_is_made_once(device: torch.device) -> None:
     everything(each, plan)
     made = dict(plan._made)
     everything(each, plan)
-    assert len(made) == 4  # times; tiles of queries, of keys, and of queries with those in the band
+    # Times; tiles of queries, of keys, and of queries with those in the band. Of these last the
+    # interpreter's are larger than the forward's, so that those without the band are another list.
+    assert len(made) == (4 if torch.cuda.is_available() else 5)
     assert all(plan._made[key] is x for key, x in made.items())
 
 

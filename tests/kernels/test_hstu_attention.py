@@ -38,6 +38,7 @@ CASES = {
     "more targets than tokens": case([3], targets=[3 * N]),
     "more rows than the band": case([6 * N + 5, N], heads=2, positions=N // 2),
     "few buckets far away": case([7 * N], positions=3, buckets=20, times="ascending"),
+    "times beyond the last bucket": case([7 * N], positions=3, buckets=30),
     "times going back far away": case([7 * N + 1], positions=3, times="anyhow", buckets=90),
     "more targets than the band": case([10 * N], positions=3, targets=[7 * N]),
     "a window": case([3 * N + 5, 3, N], window=N // 2 + 1, heads=2),
@@ -66,6 +67,7 @@ def test_float32_is_as_exact_as_plain_pytorch(name: str, device: torch.device) -
 BFLOAT16 = ["lengths", "widths between", "targets in several tiles", "more rows than the band"]
 BFLOAT16 += ["a window, a prefix, targets", "a window beyond the band", "a prefix of tiles"]
 BFLOAT16 += ["few buckets far away", "times going back far away", "more targets than the band"]
+BFLOAT16 += ["times beyond the last bucket", "no bias", "times going back"]
 
 
 @pytest.mark.parametrize("name", BFLOAT16)

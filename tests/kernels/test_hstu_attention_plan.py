@@ -8,13 +8,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from kernels import hstu_attention_launch as launch
 from kernels.attention_mask import Mask
 from kernels.attention_plan import AttentionPlan
 from kernels.hstu_attention_lookup import looked_up
 from kernels.hstu_attention_plan import tiles
-from kernels.hstu_attention_tile import BELOW_ONE, BELOW_ZERO
+from kernels.hstu_attention_tile import BELOW_ZERO
 from kernels.time_buckets import time_bucket
 from tests.kernels import attention_oracle as oracle
 from tests.kernels.attention_cases import Case, case
@@ -36,7 +37,7 @@ def listed(each: Case, *, of_keys: bool) -> tuple[Any, Any]:
 
 def parts(given_tiles: Any, start: int, b: int, own: int) -> list[list[int]]:
     block = start // 16 + b + own
-    ends = [0, *given_tiles.counts[block, :4].tolist()]
+    ends = [0, *given_tiles.counts[block, :5].tolist()]
     row = given_tiles.entries[block].tolist()
     return [row[begin:end] for begin, end in pairwise(ends)]
 
@@ -69,12 +70,17 @@ def test_tiles_are_each_in_one_part_and_what_it_says(
             pairs = {(x, own) if of_keys else (own, x): x for x in range(blocks)}
             seen = {x for (m, n), x in pairs.items() if _seen(each, m, n, length, history)[0]}
             assert sorted(others) == sorted(seen)
-            for kind, part in enumerate(found[:3]):
+            for kind, part in enumerate(found[:4]):
                 for entry in part:
                     x = entry & 0xFFFFF
                     m, n = (x, own) if of_keys else (own, x)
-                    assert _seen(each, m, n, length, history)[1]
-                    _check_whole(each, start, m, n, history, kind, entry >> 20, positions)
+                    assert x * 16 + 16 <= length
+                    if kind < 3:
+                        assert _seen(each, m, n, length, history)[1]
+                        _check_whole(each, start, m, n, history, kind, entry >> 20, positions)
+                    if kind in (1, 2):
+                        block = given_tiles.borders[start // 16 + b + own, x]
+                        _check_borders(each, start, m, n, entry >> 20, block, of_keys)
 
 
 def _seen(each: Case, m: int, n: int, length: int, history: int) -> tuple[bool, bool]:
@@ -100,12 +106,25 @@ def _check_whole(
     bucket = time_bucket(query[:, None] - key, 40)
     if kind < 2:
         assert min(i, history) - (j + 15) >= positions - 1
-        assert int(bucket.min()) >= first
-        assert int(bucket.max()) <= first + 2 * kind
-    else:
-        leading = time_bucket(query[:, None] - key, 10**6) + BELOW_ONE.value
-        assert int(leading.min()) >= first
-        assert int(leading.max()) < first + 32
+    assert int(bucket.min()) >= first
+    assert int(bucket.max()) <= first + kind
+
+
+def _check_borders(
+    each: Case, start: int, m: int, n: int, first: int, borders_R: Tensor, of_keys: bool
+) -> None:
+    """A row's buckets are those that its borders say."""
+    assert each.bias is not None
+    end = int(each.offsets_B1[each.offsets_B1 > start][0])
+    query = each.bias.query_time_T[start + m * 16 : min(start + m * 16 + 16, end)]
+    key = each.bias.key_time_T[start + n * 16 : min(start + n * 16 + 16, end)]
+    bucket = time_bucket(query[:, None] - key, 40) - first
+    rows_by_columns = bucket.T if of_keys else bucket
+    lower_R, upper_R = borders_R.view(torch.bfloat16).view(-1, 2).float().unbind(1)
+    column = torch.arange(16)
+    is_lower, is_upper = column < lower_R[:, None], column < upper_R[:, None]
+    later = 2 - is_lower.long() - is_upper.long() if of_keys else is_lower.long() + is_upper.long()
+    assert torch.equal(later[: len(rows_by_columns)], rows_by_columns)
 
 
 def test_tables_hold_halves_of_what_is_looked_up() -> None:
@@ -124,7 +143,9 @@ def test_tables_hold_halves_of_what_is_looked_up() -> None:
     last = each.bias.position_HP[:, -1:]
     for later in range(3):
         bucket = (torch.arange(9) + later).clamp(max=8)
-        found = far_HC4[..., 0] + later * (far_HC4[..., 1] + later * far_HC4[..., 2])
+        more = far_HC4[..., 1 : 1 + later].sum(2)
+        torch.testing.assert_close(far_HC4[..., 3] + more, each.bias.time_HC[:, bucket] / 2)
+        found = far_HC4[..., 0] + more
         torch.testing.assert_close(found, (each.bias.time_HC[:, bucket] + last) / 2)
 
 
