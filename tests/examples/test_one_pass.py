@@ -278,16 +278,14 @@ def test_records_go_out_in_order_of_time_and_users_before_what_they_do(tmp_path:
 def test_a_table_and_plots_of_all_runs(
     folder: Path,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Variant, "config", lambda _: CONFIG)
-    monkeypatch.setattr(table, "load_spec", lambda _: SPEC)
     for name in ("all", "popular"):
         run(SPEC, folder, VARIANTS[name], Written(tmp_path, name), "cpu")
-    table.main(Path("-"), folder, tmp_path)
-    printed = capsys.readouterr().out
-    assert printed.count("| all | ") == printed.count("| popular | ") == 4
+    lines = list(table.tables(SPEC, folder, tmp_path, [9, 10]))
+    for name in ("all", "popular"):
+        assert sum(line.startswith(f"| {name} | ") for line in lines) == 1 + len(table.OVER_TIME)
     for name in ("over-time.svg", "cost.svg"):
         assert (tmp_path / name).read_text().startswith("<svg")
 
@@ -295,3 +293,13 @@ def test_a_table_and_plots_of_all_runs(
 def test_every_variant_has_settings() -> None:
     for name, variant in VARIANTS.items():
         assert variant.config().tasks == ("retrieval",), name
+
+
+@pytest.mark.parametrize("changes", [{}, {"sampling": {"tokens": 10}}, SHORTER])
+def test_the_cost_is_what_a_run_trains_on(
+    folder: Path, sessions: Sessions, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passing = passed(folder, changes)
+    monkeypatch.setattr(Variant, "config", lambda _: passing.trainer.config)
+    cost = table.cost_of(sessions, SPEC, Variant(), int(sessions.end_R[-1]))
+    assert cost == {"tokens": passing.cost.tokens, "pairs": passing.cost.pairs}

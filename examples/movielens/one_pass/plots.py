@@ -30,11 +30,10 @@ def over_time(by_tenth: Mapping[str, Mapping[int, Figures]]) -> str:
 
 
 def quality_by_cost(late: Mapping[str, Figures], cost: Mapping[str, Figures]) -> str:
-    """HR@10 in the last fifth against the tokens that were trained on, of each run at its end."""
+    """HR@10 of each run against the tokens that it was trained on."""
     points = [
-        {"run": name, "tokens": cost[name]["tokens"], "HR@10": found["hr@10"], "by": _by(name)}
-        for name, found in late.items()
-        if cost[name]
+        {"run": name, "tokens": spent["tokens"], "HR@10": late[name]["hr@10"], "by": _by(name)}
+        for name, spent in cost.items()
     ]
     encoding = {
         "x": {

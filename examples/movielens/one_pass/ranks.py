@@ -41,7 +41,7 @@ class Ranks:
     def write(self, file: Path) -> None:
         """As Parquet, in the place of what was written before."""
         part = file.with_suffix(".part")
-        pq.write_table(self.table(), part)
+        pq.write_table(self.table(), part, compression="zstd")
         part.rename(file)
 
 

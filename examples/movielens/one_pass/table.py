@@ -1,25 +1,28 @@
-"""What runs have come to: the last fifth of the interactions, each tenth, quality against cost.
+"""What runs have come to: some tenths of the interactions, each tenth, quality against cost.
 
-    python -m examples.movielens.one_pass.table SPEC FOLDER OUT
+    python -m examples.movielens.one_pass.table SPEC FOLDER OUT [--tenths 9 10]
 
 FOLDER is what `phia run` wrote with SPEC, OUT what the runs wrote (run.py). Prints tables, and
 draws OUT/over-time.svg and OUT/cost.svg.
 """
 
-import json
+import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
 
 from examples.movielens.one_pass.plots import over_time, quality_by_cost
+from examples.movielens.one_pass.settings import VARIANTS, Variant
 from examples.movielens.one_pass.stream import Sessions
+from model.sampling.token_rows import tokens_of
+from pipeline.train.command import choosing_of
 from schemas.load import load_spec
+from schemas.spec import Spec
 
 TENTHS = 10
-FIFTH = (9, 10)
-"""The tenths of the last fifth."""
+LAST_FIFTH = (9, 10)
 SHOWN = (
     "targets",
     "hr@1",
@@ -59,44 +62,58 @@ def _mean(values: pl.Series) -> float:
     return float(values.sum()) / max(len(values), 1)
 
 
-def costs(lines: Path) -> Figures:
-    """What a run had trained on at its end; nothing where it is not there, or was cut."""
-    if not lines.is_file():
-        return {}
-    last = json.loads(lines.read_text(encoding="utf-8").splitlines()[-1])
-    return {name: float(last[name]) for name in ("tokens", "pairs")} if "end" in last else {}
+def cost_of(sessions: Sessions, spec: Spec, variant: Variant, until: int) -> Figures:
+    """What one pass has trained on by a time (ms): tokens, and pairs of tokens of a sequence."""
+    rows = sessions.rows.slice(0, int((sessions.end_R <= until).sum()))
+    lengths_R = tokens_of(choosing_of(spec, variant.config(), 1)(rows)).astype(float)
+    return {"tokens": float(lengths_R.sum()), "pairs": float((lengths_R**2).sum())}
 
 
-def main(spec: Path, folder: Path, out: Path) -> None:
-    """Prints and draws all that there is."""
-    edges = Sessions.of(folder, load_spec(spec)).edges(TENTHS)
+def tables(spec: Spec, folder: Path, out: Path, shown: Collection[int]) -> Iterator[str]:
+    """Lines for all runs that there are; and draws them."""
+    sessions = Sessions.of(folder, spec)
+    edges = sessions.edges(TENTHS)
     runs = {
         file.stem: tenths(pl.read_parquet(file), edges) for file in sorted(out.glob("*.parquet"))
     }
+    by_tenth = {name: _by_tenth(ranks) for name, ranks in runs.items()}
     late = {
-        name: figures(ranks.filter(pl.col("tenth").is_in(FIFTH))) for name, ranks in runs.items()
-    }
-    cost = {name: costs(out / f"{name}.jsonl") for name in runs}
-    by_tenth = {
-        name: {
-            int(str(tenth)): figures(part)
-            for (tenth,), part in ranks.sort("tenth").group_by("tenth")
-        }
+        name: figures(ranks.filter(pl.col("tenth").is_in(shown)))
         for name, ranks in runs.items()
+        if by_tenth[name].keys() >= set(shown)
     }
-    lines = [*_last_fifth(late, cost), *_each_tenth(by_tenth)]
-    sys.stdout.write("\n".join(lines) + "\n")
+    cost = {
+        name: cost_of(sessions, spec, VARIANTS[name], edges[max(shown) - 1])
+        for name in late
+        if name in VARIANTS and VARIANTS[name].kind == "online"
+    }
+    yield from _shown(late, cost)
+    yield from _each_tenth(by_tenth)
     (out / "over-time.svg").write_text(over_time(by_tenth), encoding="utf-8")
     (out / "cost.svg").write_text(quality_by_cost(late, cost), encoding="utf-8")
 
 
-def _last_fifth(late: Mapping[str, Figures], cost: Mapping[str, Figures]) -> Iterator[str]:
-    """Of each run, the best first."""
-    yield _row(["", *SHOWN, "tokens"])
-    yield _row(["-"] * (len(SHOWN) + 2))
+def _by_tenth(ranks: pl.DataFrame) -> dict[int, Figures]:
+    """The figures of each tenth that a run was judged on."""
+    return {
+        tenth: figures(ranks.filter(pl.col("tenth") == tenth))
+        for tenth in ranks["tenth"].unique().sort().to_list()
+    }
+
+
+def _shown(late: Mapping[str, Figures], cost: Mapping[str, Figures]) -> Iterator[str]:
+    """The tenths that are asked for, of each run, the best first; and its cost up to them."""
+    yield _row(["", *SHOWN, "M tokens", "G pairs"])
+    yield _row(["-"] * (len(SHOWN) + 3))
     for name, found in sorted(late.items(), key=lambda each: -each[1]["hr@10"]):
         cells = [f"{found['targets']:,.0f}", *(f"{found[key]:.4f}" for key in SHOWN[1:])]
-        yield _row([name, *cells, f"{cost[name].get('tokens', 0):,.0f}"])
+        spent = cost.get(name)
+        both = (
+            ["", ""]
+            if spent is None
+            else [f"{spent['tokens'] / 1e6:.2f}", f"{spent['pairs'] / 1e9:.2f}"]
+        )
+        yield _row([name, *cells, *both])
 
 
 def _each_tenth(by_tenth: Mapping[str, Mapping[int, Figures]]) -> Iterator[str]:
@@ -117,5 +134,19 @@ def _row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name in ("spec", "folder", "out"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--tenths", type=int, nargs="+", default=LAST_FIFTH)
+    given = parser.parse_args()
+    spec = load_spec(given.spec)
+    lines = tables(spec, given.folder, given.out, given.tenths)
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]))
+    main()
