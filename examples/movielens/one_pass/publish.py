@@ -71,9 +71,8 @@ class Sending:
 
 
 def publish(connection: Connection, folder: Path, rate: float) -> int:
-    """Sends all, so many records a second; the number of messages. Raises what the broker says
-    against it, and FileNotFoundError where the folder has no input."""
-    create_topics(connection, PARTITIONS, KEPT)
+    """Sends all, so many records a second; the number of messages. The topics must be there.
+    Raises what the broker says against it, and FileNotFoundError where the folder has no input."""
     begun, last = time.monotonic(), 0
     with closing(producer(connection)) as client:
         sending = Sending(client)
@@ -94,8 +93,11 @@ def main() -> None:
     parser.add_argument("bootstrap", help="HOST:PORT")
     parser.add_argument("--input", type=Path, default=Path("out/movielens/input"))
     parser.add_argument("--rate", type=float, default=4_000.0, help="records a second")
+    parser.add_argument("--topics", action="store_true", help="only make the topics")
     given = parser.parse_args()
-    count = publish(Connection(given.bootstrap), given.input, given.rate)
+    connection = Connection(given.bootstrap)
+    create_topics(connection, PARTITIONS, KEPT)
+    count = 0 if given.topics else publish(connection, given.input, given.rate)
     sys.stdout.write(f"{count:,} messages\n")
 
 

@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("spec", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--variant", choices=[*VARIANTS], required=True)
-    parser.add_argument("--out", type=Path, default=Path("out/movielens/one_pass"))
+    parser.add_argument("--out", type=Path, default=Path("out/movielens/one_pass/runs"))
     parser.add_argument("--device")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """The runs that are compared: what each changes of ../train.yaml."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +8,7 @@ from model.config import TrainConfig, load_config
 
 SETTINGS = Path(__file__).parents[1] / "train.yaml"
 
-Changes = Mapping[str, Any]
+Changes = dict[str, Any]
 
 
 @dataclass(frozen=True)
