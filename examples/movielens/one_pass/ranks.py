@@ -53,7 +53,7 @@ def ranks_of(trainer: Trainer, said: Retrieved, batch: SequenceBatch, of_B: Tens
     as in the trainer's figures.
     """
     sequence_E = _sequence_of_contents(batch)
-    new_Q = (said.is_new_N & of_B[sequence_E[said.content_N]]).nonzero().squeeze(1)
+    new_Q = said.new_n[of_B[sequence_E[said.content_N[said.new_n]]]]
     target_Q, content_Q = said.target_id_N[new_Q], said.content_N[new_Q]
     candidates = trainer.tables.candidates(None, target_Q)
     asking = Asking(said.query_NM[new_Q], said.now_N[new_Q], said.bias)
