@@ -43,14 +43,18 @@ def _content(fields: Fields, plan: Plan) -> pa.Array:
 
 
 def _joined(fields: Fields, paths: list[str]) -> pa.Array:
-    """The same where no field is null: all texts, and what stands between them, in one go."""
+    """The same where no field is null: all texts, and what stands between them, in one go.
+
+    A field that is there may have no JSON yet, as a list with a null in it: such a record is odd.
+    """
     parts: list[Any] = []
     before = "{"
     for path in paths:
         texts, quote = fields[path].json_in_quotes()
         parts += [f"{before}{canonical_json(path)}:{quote}", texts]
         before = f"{quote},"
-    return pc.binary_join_element_wise(*parts, before[:-1] + "}", "")
+    joined = pc.binary_join_element_wise(*parts, before[:-1] + "}", "")
+    return joined if joined.null_count == 0 else pc.fill_null(joined, "")
 
 
 def _event_id(fields: Fields, plan: Plan, n: int, odd: Bools) -> pa.Array:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schemas.spec import ScalarField
 from tests.strategies.records import put
 from tests.strategies.weights import now_and_then
-from tests.transforms.core.decode.reading import T, shop
+from tests.transforms.core.decode.reading import SOURCE, T, shop
 from transforms.core.decode.plan import Plan
 
 Record = dict[str, Any]
@@ -54,15 +54,15 @@ LISTS = [*map(_lists, SCALARS), *SCALARS, st.one_of(_lists(INTS), INTS)]
 
 @st.composite
 def batches(draw: st.DrawFn, most: int = 8) -> Batch:
-    """A source's plan and some records."""
+    """A source's plan and some records; of some batches no record lacks a field."""
     plan = _plan(*(draw(st.sampled_from(range(len(choices)))) for choices in _CHOICES.values()))
     fields = {path: draw(st.sampled_from(kinds)) for path, kinds in _kinds(plan).items()}
     times, users = draw(st.sampled_from(_times(plan))), draw(st.sampled_from(_USERS))
-    records = []
+    records, whole = [], draw(st.booleans())
     for _ in range(draw(st.integers(1, most))):
         record: Record = {}
         for path, values in fields.items():
-            value = draw(st.one_of(values, values, values, st.none()))
+            value = draw(values if whole else st.one_of(values, values, values, st.none()))
             if value is not None or draw(st.booleans()):
                 put(record, path, value)
         put(record, plan.source.user, draw(users))
@@ -84,6 +84,8 @@ _CHOICES: dict[str, list[Any]] = {
         None,
     ],
     "end": [None, {"field": "a", "in": ["OUT"]}, {"field": "bye", "in": [True, 1, 2.5, "é"]}],
+    "categories": [SOURCE["categories"], None],
+    "features": [SOURCE["features"], {"likes": {"add": "add"}}],
     "where": [None, None, {"field": "a", "in": ["VIEW", 1]}, {"field": "agent", "in": ["a", 1]}],
 }
 """The forms that a source's keys may have; the rest of it is the shop's."""

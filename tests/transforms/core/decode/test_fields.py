@@ -6,6 +6,7 @@ import pytest
 
 from schemas.ids import HASHED, canonical_json, content_id, id_of
 from tests.transforms.core.decode.reading import (
+    SOURCE,
     Row,
     T,
     line,
@@ -210,3 +211,20 @@ def test_what_a_record_without_observations_is() -> None:
     row = only(read(texts(line()), shop(features=None)))
     assert (row.pop("user"), row.pop("time"), len(row.pop("event_id"))) == ("x", T, 32)
     assert not any(row.values())
+
+
+USES = [{"features": {"likes": {"add": "a"}}}, {"categories": {"topic": "a"}}]
+
+
+@pytest.mark.parametrize("uses", USES)
+def test_s2_the_id_of_a_content_whose_lists_hold_nulls(uses: Row) -> None:
+    """All named fields are in every record, so that the content is joined in one go."""
+    least = dict.fromkeys(SOURCE) | {"user": "u", "time": "t", "item": "i"}
+    plan = shop(**least | uses)
+    padding = [line(i=1, a=["x"])] * 40
+    several = texts(line(i=1, a=["x", None]), *padding, line(i=1, a={"x": 1}))
+    done = read(several, plan)
+    assert plain(done) == plain(read_slowly(several, plan))
+    content = canonical_json({"a": ["x", None], "i": 1, "t": T, "u": "x"})
+    assert done.rows["event_id"][0].as_py() == content_id(content)
+    assert done.reasons == {"bad_type": 1}
