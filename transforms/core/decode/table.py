@@ -52,7 +52,7 @@ def observe_table(table: pa.Table, plan: Plan, timestamp: Ints | None) -> Mapped
     for path, _ in plan.content_fields:
         odd |= fields[path].doubtful
     columns, names = _columns(fields, plan, n, odd)
-    columns |= {"user": fields[plan.source.user].column.texts, "time": pa.array(time)}
+    columns |= {"user": _users(fields[plan.source.user]), "time": pa.array(time)}
     columns |= {"end": pa.array(ends)}
 
     place = np.flatnonzero(~odd & ~filtered)
@@ -93,6 +93,12 @@ def _odd_users(user: Field) -> Bools:
     if pt.is_string(values.type):
         odd |= _lengths(values) == 0
     return odd
+
+
+def _users(user: Field) -> pa.Array:
+    if user.lists is None:
+        return user.column.texts
+    return pa.nulls(len(user.lists), pa.string())  # a list is no user: all are odd
 
 
 def _lengths(strings: pa.Array) -> Ints:

@@ -143,6 +143,13 @@ def test_users_of_types_that_are_none(user: Any) -> None:
     rejected(line(u=user), "bad_type", "must be a string or an integer")
 
 
+def test_a_source_whose_users_are_all_lists() -> None:
+    several = texts(*[line(u=["x", "y"]), line(u=[]), line(u=None)] * 20)
+    done = read(several)
+    assert plain(done) == plain(read_slowly(several))
+    assert done.reasons == {"bad_type": 40, "missing_user": 20}
+
+
 def test_a_record_larger_than_the_limit() -> None:
     plan = shop()
     limit = plan.spec.limits.record_bytes
