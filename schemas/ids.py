@@ -26,7 +26,7 @@ def text_of(scalar: str | int | float) -> str:
     if isinstance(scalar, int):
         return str(scalar)
     if not math.isfinite(scalar):
-        raise ValueError(f"{scalar} is not a number that JSON has")
+        raise ValueError(f"{scalar!s} is no number up to 1.8e308, the largest that is read")
     return str(int(scalar)) if scalar.is_integer() else repr(scalar)
 
 

@@ -88,7 +88,7 @@ class _Work:
 
     def _small_enough(self, fetched: Texts, places: Ints) -> None:
         texts = [fetched.texts[place] for place in places.tolist()]
-        read = tables_of(texts, list(self.plan.fields.values()))
+        read = tables_of(texts, list(self.plan.fields.values()), self.plan.decimal_fields)
         left = [places[read.left_out]]
         for table, rows in read.by_schema():
             doubtful = self._table(table, fetched.origin, places[rows])

@@ -1,7 +1,7 @@
 """The Arrow types of the fields of JSON records, by a sample of them."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -42,6 +42,21 @@ def _floats(kind: pa.DataType) -> pa.DataType:
     return pa.float64() if pa.types.is_integer(kind) else kind
 
 
+def has_floats(schema: pa.Schema, fields: Iterable[Keys]) -> bool:
+    """Whether any of the fields, by their keys, are floats."""
+    return any(pa.types.is_floating(_type_at(schema, keys)) for keys in fields)
+
+
+def _type_at(schema: pa.Schema, keys: Keys) -> pa.DataType:
+    kind: pa.DataType = pa.struct(list(schema))
+    for key in keys:
+        at = kind.get_field_index(key) if pa.types.is_struct(kind) else -1
+        if at < 0:
+            return pa.null()
+        kind = kind[at].type
+    return kind
+
+
 def _sampled(texts: Sequence[bytes]) -> Iterator[dict[str, Any]]:
     for text in texts[:: max(len(texts) // _SAMPLE, 1)]:
         try:
@@ -60,7 +75,7 @@ def _at(record: Any, keys: Keys) -> Any:
 
 def _type_of(values: list[Any]) -> pa.DataType:
     there = [value for value in values if value is not None]
-    kinds = Counter(list if isinstance(value, list) else type(value) for value in there)
+    kinds = Counter(_kind(value) for value in there)
     if kinds[float] and kinds[int]:
         kinds[float] += kinds.pop(int)
     kind = max(kinds, key=kinds.__getitem__, default=str)
@@ -68,6 +83,10 @@ def _type_of(values: list[Any]) -> pa.DataType:
         lists = [value for value in there if isinstance(value, list)]
         return pa.list_(_type_of([inner for value in lists for inner in value]))
     return _TYPES.get(kind, pa.string())
+
+
+def _kind(value: Any) -> type:
+    return next((kind for kind in (list, float) if isinstance(value, kind)), type(value))
 
 
 def _plant(tree: Tree, keys: Keys, kind: pa.DataType) -> None:

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from transforms.core.arrays import Ints
-from transforms.core.decode.json_schema import schema_of, with_floats
+from transforms.core.decode.json_schema import has_floats, schema_of, with_floats
+from transforms.core.decode.long_numbers import have_any, long_numbers
 from transforms.core.decode.plain_texts import plain_texts
 from transforms.core.decode.plan import Keys
 
@@ -47,14 +48,32 @@ class Tables:
             yield pa.concat_tables(tables), np.concatenate([places for _, places in group])
 
 
-def tables_of(texts: Sequence[bytes], fields: Sequence[Keys]) -> Tables:
-    """The fields of JSON texts as tables, as far as that is certain to be exact."""
+def tables_of(
+    texts: Sequence[bytes], fields: Sequence[Keys], decimals: Sequence[Keys] = ()
+) -> Tables:
+    """The fields of JSON texts as tables, as far as that is certain to be exact; of those of
+    `decimals` no number is rounded."""
     plain = plain_texts(texts)
     out = Tables(left=[np.flatnonzero(~plain)])
     places = np.flatnonzero(plain)
     schema = schema_of([texts[place] for place in places.tolist()], fields)
     for start in range(0, len(places), _CHUNK):
         _read_chunk(texts, places[start : start + _CHUNK], schema, out)
+    return _unrounded(out, texts, decimals) if decimals else out
+
+
+def _unrounded(read: Tables, texts: Sequence[bytes], decimals: Sequence[Keys]) -> Tables:
+    """The same without the records where a number of these fields may be rounded."""
+    pattern, out = long_numbers(decimals), Tables(left=read.left)
+    for table, places in read.parts:
+        rounded = np.zeros(len(places), bool)
+        if has_floats(table.schema, decimals):
+            rounded = have_any(pattern, [texts[place] for place in places.tolist()])
+        if rounded.any():
+            out.left.append(places[rounded])
+            out.parts.append((table.filter(pa.array(~rounded)), places[~rounded]))
+        else:
+            out.parts.append((table, places))
     return out
 
 

@@ -71,6 +71,18 @@ class Plan:
         return dropped | dict(self.content_fields)
 
     @cached_property
+    def decimal_fields(self) -> list[Keys]:
+        """The fields whose numbers count by their decimal text: times, flags, and what has bins."""
+        source = self.source
+        paths = [] if source.time.unit == "iso8601" else [source.time.field]
+        if isinstance(source.actions, ActionFlags):
+            paths += source.actions.flags.values()
+        for field in source.features.values():
+            if isinstance(field, ScalarField) and field.bins is not None:
+                paths.append(field.field)
+        return [self.fields[path] for path in paths]
+
+    @cached_property
     def event_id_fields(self) -> tuple[str, ...]:
         """The fields of the event id, none if the source has no such id."""
         event_id = self.source.event_id

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+from transforms.core.decode.long_numbers import float_of
 from transforms.core.decode.reject import Reason, Rejected
 
 DEEPEST = 250
@@ -16,14 +17,20 @@ _LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (_MOST_DIGITS + 1))
 
 
 def record_of(text: bytes) -> dict[str, Any]:
-    """The object that a JSON text holds; of a doubled key the last counts.
+    """The object that a JSON text holds; of a doubled key the last counts. A number that no float
+    is keeps its text beside the nearest one (`float_of`).
 
     Raises Rejected (malformed, not_a_record) for anything else: NaN and Infinity, lone surrogates,
     invalid UTF-8, numbers too long to be read, nesting beyond DEEPEST.
     """
     try:
         checked = _encodable if b"\\u" in text else None
-        value = json.loads(text.decode(), parse_constant=_no_constant, object_pairs_hook=checked)
+        value = json.loads(
+            text.decode(),
+            parse_float=float_of,
+            parse_constant=_no_constant,
+            object_pairs_hook=checked,
+        )
     except UnicodeDecodeError as error:
         raise Rejected(Reason.MALFORMED, f"byte {error.start} is not UTF-8") from None
     except UnicodeEncodeError:

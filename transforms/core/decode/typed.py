@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from transforms.core.arrays import Ints, ints, valid
+from transforms.core.decode.long_numbers import float_of
 from transforms.core.decode.reject import Reason, Rejected
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -143,7 +144,7 @@ def _moment(value: datetime, unit: str) -> Any:
 def _decimal(value: Decimal) -> Any:
     if not value.is_finite():
         raise Rejected(Reason.BAD_TYPE, f"{value} is not a number that JSON has")
-    return int(value) if value == value.to_integral_value() else float(value)
+    return int(value) if value == value.to_integral_value() else float_of(str(value))
 
 
 def _text(value: bytes) -> str:

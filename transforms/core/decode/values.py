@@ -7,6 +7,7 @@ from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
 from typing import Any
 
 from schemas.ids import text_of
+from transforms.core.decode.long_numbers import decimal_text
 from transforms.core.decode.reject import Reason, Rejected
 
 EARLIEST = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -59,7 +60,7 @@ def user_text(value: Any, path: str) -> str:
 def number(value: Any, path: str) -> Decimal:
     """A number, or numeric text, by its decimal text."""
     if isinstance(value, str | int | float) and not isinstance(value, bool):
-        exact = _decimal(value if isinstance(value, str) else repr(value))
+        exact = _decimal(decimal_text(value))
         if exact is not None:
             return exact
     raise _bad_type(path, value, "a number or numeric text")
@@ -98,7 +99,7 @@ def time_ms(value: Any, unit: str, path: str) -> int:
 def _decimal_ms(value: Any, unit: str) -> int | None:
     if isinstance(value, bool):
         return None
-    text = value if isinstance(value, str) else repr(value)
+    text = decimal_text(value)
     exact, power = _decimal(text), _POWER[unit]
     if exact is None or not Decimal(EARLIEST).scaleb(-power) <= exact < Decimal(LATEST).scaleb(
         -power

@@ -23,6 +23,7 @@ from tests.transforms.core.decode.reading import (
 from transforms.core.decode import decoded as module
 from transforms.core.decode import strict_json
 from transforms.core.decode.json_table import tables_of
+from transforms.core.decode.long_numbers import WrittenFloat, decimal_text, float_of
 from transforms.core.decode.plan import Plan
 from transforms.core.decode.strict_json import DEEPEST
 
@@ -148,6 +149,62 @@ def test_one_bad_line_makes_few_records_slow() -> None:
         done = read(texts(*several))
     assert (len(done.place), done.reasons) == (900, {"malformed": 1, "bad_type": 1})
     assert len(looked) <= 64
+
+
+LONG = [
+    b"%d.9999" % T, b"%d.99999999999999999999" % T, b"%d.9999999999999999" % (T - 1), b"%d.0" % T,
+    b"%de0" % T, b"%d9999999999E-10" % (T - 1), b"4.99999999999999999999", b"4.999", b"5.0",
+    b"5.0000000000000000000001", b"1e-400", b"-1e-400", b"0.0", b"0", b"1e400", b"0e400",
+    b"20.49999999999999999", b"9007199254740992.5", b"9007199254740993", b"-0.0", b"1.5",
+    b"0." + b"0" * 400 + b"1", b"1e-99999999999999999999", b"0.1234567890123456789",
+]  # fmt: skip
+FLAGGED = shop(actions={"flags": {"LIKE": "ca\u00fe/f", "BUY": "by.bought"}})
+
+
+@settings(max_examples=250)
+@given(st.lists(st.tuples(*[st.sampled_from(LONG)] * 5, st.sampled_from([b"u", b"\\u0075"]))))
+def test_s1_numbers_that_no_float_holds_count_by_their_text(
+    values: list[tuple[bytes, ...]],
+) -> None:
+    form = b'{"i":1,"t":%s,"price" :\t%s,"ca\\u00fe\\/f":%s,"by":{"bought":%s}'
+    form += b',"ctr":%s,"%s":"y"}'
+    whole = form % (b"%d.0" % T, b"5.0", b"1.0", b"2.0", b"0.5", b"u")
+    several = texts(*[form % value for value in values], *[whole] * 3)
+    assert plain(read_quickly(several, FLAGGED)) == plain(read_slowly(several, FLAGGED))
+
+
+def test_s1_a_number_counts_by_its_decimal_text() -> None:
+    several = [
+        b'{"u":"x","i":1,"t":%s,"price":%s,"by":{"bought":%s}}' % (time, price, bought)
+        for time, price, bought in [
+            (b"1600000000.999999999", b"4.99999999999999999999", b"1e-400"),
+            (b"1600000000.0009999", b"5.0", b"0.0"),
+            (b"1600000000.123", b"5.00000000000000000001", b"0e9"),
+        ]
+    ]
+    plan = shop(time={"field": "t", "unit": "s"}, actions={"flags": {"BUY": "by.bought"}})
+    for batch in (texts(*several), texts(*several * 20)):
+        done = read(batch, plan)
+        rows = done.rows.to_pylist()[:3]
+        assert done.time.tolist()[:3] == [1_600_000_000_999, 1_600_000_000_000, 1_600_000_000_123]
+        assert [(row["scalar:price"], row["actions"]) for row in rows] == [(1, 4), (2, 0), (2, 0)]
+
+
+def test_what_float_of_keeps_is_what_a_float_does_not() -> None:
+    for text in ["0.1", "0.30000000000000004", "1e23", "1.0E+5", "123456789012345.0", "-0.0"]:
+        assert type(float_of(text)) is float
+    for text in [one.decode() for one in LONG]:
+        value = float_of(text)
+        assert decimal_text(value) == (text if isinstance(value, WrittenFloat) else repr(value))
+        assert repr(value) == repr(float(text))
+
+
+def test_numbers_of_usual_length_stay_in_the_table() -> None:
+    lines = [line(t=T + 0.5, price=n / 3, ctr=n / 7, junk=n / 11) for n in range(20)]
+    lines += [line(t=float(T), price=n / 4, ctr=n / 7, junk=n / 11) for n in range(20)]
+    plan = shop()
+    read_at_once = tables_of(lines, [*plan.fields.values()], plan.decimal_fields)
+    assert set(range(20, 40)).isdisjoint(read_at_once.left_out.tolist())
 
 
 @settings(max_examples=250)
