@@ -26,7 +26,7 @@ def text_of(scalar: str | int | float) -> str:
     if isinstance(scalar, int):
         return str(scalar)
     if not math.isfinite(scalar):
-        raise ValueError(f"{scalar!s} is no number up to 1.8e308, the largest that is read")
+        raise ValueError(f"{scalar!s} is not a number from -1.8e308 to 1.8e308")
     return str(int(scalar)) if scalar.is_integer() else repr(scalar)
 
 

@@ -11,6 +11,7 @@ from pydantic import (
     Strict,
     StrictBool,
     Tag,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -57,10 +58,23 @@ class ActionFlags(Part):
     flags: dict[Text, FieldPath] = Field(min_length=1)
 
 
+def _form_of_edge(written: Any) -> str:
+    whole = isinstance(written, int) and not isinstance(written, bool)
+    return tag("int") if whole else tag("float")
+
+
 class ActionAlways(Part):
     """Every record with an item has these actions."""
 
     always: Annotated[tuple[Text, ...], AfterValidator(unique)]
+
+
+Edge = Annotated[
+    Annotated[int, Strict(), Tag(tag("int"))] | Annotated[float, Strict(), Tag(tag("float"))],
+    Discriminator(_form_of_edge),
+    WithJsonSchema({"type": "number"}),
+]
+"""An edge of bins; integers stay exact, also where no float holds them."""
 
 
 class ScalarField(Part):
@@ -72,7 +86,7 @@ class ScalarField(Part):
 
     field: FieldPath
     nulls: Literal["skip", "value"] = "skip"
-    bins: Annotated[tuple[Annotated[float, Strict()], ...], Field(min_length=1)] | None = None
+    bins: Annotated[tuple[Edge, ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _bins_ascend(self) -> Self:
@@ -80,13 +94,20 @@ class ScalarField(Part):
         raise_any(
             Problem(("bins", place), _of_edge(edge))
             for place, edge in enumerate(edges)
-            if not math.isfinite(edge) or (place and edge <= edges[place - 1])
+            if not _is_finite(edge) or (place and edge <= edges[place - 1])
         )
         return self
 
 
+def _is_finite(edge: float) -> bool:
+    try:
+        return math.isfinite(edge)
+    except OverflowError:  # an integer beyond all floats
+        return False
+
+
 def _of_edge(edge: float) -> str:
-    if not math.isfinite(edge):
+    if not _is_finite(edge):
         return "must be a finite number"
     return "must be larger than the edge before it; write the edges in ascending order"
 

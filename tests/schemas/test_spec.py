@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.durations import UNITS, parse_duration, written
-from schemas.load import parse_spec
+from schemas.load import parse_spec, spec_text
+from schemas.problems import SpecError
 from schemas.spec import (
     ActionAlways,
     ActionField,
@@ -192,3 +193,15 @@ def test_parts_can_be_made_in_python() -> None:
     assert match.values == ("A",)
     assert Watermark() == Watermark.model_validate({"skew": "1h", "idle": "1m"})
     assert isinstance(parse_spec(SHOP), Spec)
+
+
+def test_edges_of_bins_stay_what_they_are() -> None:
+    edges = [0.1, 5, 9007199254740992, 9007199254740993, 10**300]
+    for one in ["1e400", str(10**400), "-.inf"]:
+        with pytest.raises(SpecError, match="must be a finite number"):
+            parse_spec(varied("bins: [5, 20, 100]", f"bins: [{one}]"))
+    spec = parse_spec(varied("bins: [5, 20, 100]", f"bins: {edges}"))
+    for again in (spec, parse_spec(spec_text(spec))):
+        price = again.sources["views"].features["price"]
+        assert isinstance(price, ScalarField)
+        assert [*(price.bins or ())] == edges

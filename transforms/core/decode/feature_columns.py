@@ -9,7 +9,7 @@ import pyarrow.types as pt
 
 from schemas.observations import IDS
 from schemas.spec import ScalarField, SetDelta
-from transforms.core.arrays import Bools, ints, sums_before
+from transforms.core.arrays import Bools, sums_before
 from transforms.core.decode.column import Column
 from transforms.core.decode.fields import Field, Fields
 from transforms.core.decode.names import ids_of
@@ -51,11 +51,10 @@ def _binned(column: Column, edges: tuple[float, ...], odd: Bools) -> pa.Array:
     if pt.is_string(kind) or pt.is_boolean(kind):  # numeric text, or nothing that has bins
         odd |= column.present
         return pa.nulls(len(odd), pa.int64())
-    if pt.is_int64(kind):
-        number = ints(column.values)
-        odd |= (number > _EXACT) | (number < -_EXACT)
+    # Below 2^53 a number compares with the float nearest to an edge as it does with the edge.
     numbers = np.asarray(column.values.fill_null(0)).astype(np.float64)
-    bins = 1 + np.searchsorted(np.array(edges), numbers, side="right")
+    odd |= np.abs(numbers) >= _EXACT
+    bins = 1 + np.searchsorted(np.array(edges, np.float64), numbers, side="right")
     return pa.array(bins.astype(np.int64), mask=~column.present)
 
 

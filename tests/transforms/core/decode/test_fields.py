@@ -195,6 +195,18 @@ def test_bins_at_edges_that_floats_hardly_hold() -> None:
     assert [row["scalar:price"] for row in found] == [2, 3, 3, 3, 2, 1, 2]
 
 
+def test_bins_at_integers_that_no_float_holds() -> None:
+    bins = [0.1, 5, 2**53, 2**53 + 1, 10**30 + 1]
+    feature = {"price": {"field": "price", "bins": bins}}
+    values = [2**53 - 1, 2**53, 2**53 + 1, 2**53 + 2, 10**30, 10**30 + 1, "1e30", 1e22]
+    found = rows(*(line(price=value) for value in values), features=feature)
+    assert [row["scalar:price"] for row in found] == [3, 4, 5, 5, 5, 6, 5, 5]
+    for value, number in zip(values[:4], [3, 4, 5, 5], strict=True):
+        for others in ([], [line(price=0.5)]):
+            found = rows(*[line(price=value)] * 40, *others, features=feature)
+            assert found[0]["scalar:price"] == number
+
+
 def test_s2_the_event_id_of_a_field_of_several_and_of_none() -> None:
     one, null = rows(line(id=7.0), line(id=None, i="é"))
     assert one["event_id"] == "7"
