@@ -22,6 +22,9 @@ from schemas.problems import Problem, raise_any, suggest
 
 T = TypeVar("T")
 
+LONGEST_NAME = 200
+"""Bytes in UTF-8: files are called so, with an ending, and a file system takes 255."""
+
 _SCALAR_SCHEMA = {"type": ["string", "number", "boolean"]}
 
 
@@ -67,6 +70,9 @@ def text(written: Any) -> str:
 def name(written: Any) -> str:
     """A text that can name a topic, a folder or a column."""
     found = text(written)
+    size = len(found.encode())
+    if size > LONGEST_NAME:
+        raise ValueError(f"has {size} bytes; a name has at most {LONGEST_NAME}")
     if "/" in found or not found.isprintable() or found in (".", ".."):
         raise ValueError("must be a name: no slash, no control characters, not . or ..")
     return found

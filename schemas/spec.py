@@ -6,7 +6,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, StrictInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, model_validator
 
 from schemas.durations import written
 from schemas.parts import Count, Duration, Name, Part, Text, or_short, unique
@@ -109,6 +109,12 @@ def _long_feature(written: Any) -> Any:
     return {"kind": written} if isinstance(written, str) else written
 
 
+def _not_bool(written: Any) -> Any:
+    if isinstance(written, bool):  # to Python, true is a 1
+        raise ValueError("must be 1")
+    return written
+
+
 def _few_enough(actions: tuple[str, ...]) -> tuple[str, ...]:
     if len(actions) > MOST_ACTIONS:
         raise ValueError(f"lists {len(actions)} actions; at most {MOST_ACTIONS} fit an a token")
@@ -118,7 +124,9 @@ def _few_enough(actions: tuple[str, ...]) -> tuple[str, ...]:
 class Spec(Part):
     """A whole feature spec, checked. Raises ValidationError for anything that does not hold."""
 
-    version: Literal[1] = Field(description="the version of the format: 1")
+    version: Annotated[Literal[1], BeforeValidator(_not_bool)] = Field(
+        description="the version of the format: 1"
+    )
     name: Name = Field(description="a name for what the spec describes")
     sources: dict[Name, Source] = Field(
         min_length=1, description="the topics or files to read, by name"

@@ -1,5 +1,7 @@
 """YAML 1.2 to plain values, with the line of every value; no tag makes an object of anything."""
 
+import json
+import re
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +16,18 @@ MOST_BYTES = 256 * 1024
 MOST_VALUES = 20_000
 """Aliases can make many values of few bytes."""
 
+_SHOWN = 40
+
 _TAG = "tag:yaml.org,2002:"
 _NUMBERS = (f"{_TAG}int", f"{_TAG}float", f"{_TAG}bool", f"{_TAG}null")
 _TEXTS = (f"{_TAG}str", f"{_TAG}timestamp")
+_WRITTEN = {
+    f"{_TAG}int": re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
+    f"{_TAG}float": re.compile(
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+    ),
+}
+"""Numbers as the core schema of YAML 1.2 has them; 1_0 and 0b1, of YAML 1.1, are texts."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,7 @@ class _Builder:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, ScalarNode):
                 raise self.error("a key must be a text, not a list or a mapping", line)
-            key = key_node.value
+            key = self.text_of(key_node)
             if key in found:
                 first = self.lines[(*place, key)]
                 raise self.error(f"{key}: this key stands twice, first on line {first}", line)
@@ -98,11 +109,25 @@ class _Builder:
 
     def scalar_of(self, node: Node) -> Any:
         tag, line = str(node.tag), node.start_mark.line + 1
-        if tag in _TEXTS:
-            return node.value
+        if tag in _TEXTS or (tag in _WRITTEN and not _WRITTEN[tag].fullmatch(node.value)):
+            return self.text_of(node)
         if tag not in _NUMBERS:
             raise self.error(f"the tag {tag.replace(_TAG, '!!')} has no place in a spec", line)
         try:
             return self.yaml.constructor.construct_object(node)
-        except ValueError as error:
-            raise self.error(f"{node.value}: {error}", line) from None
+        except ValueError:  # more digits than Python reads
+            begins = f"{node.value[:_SHOWN]}…"
+            raise self.error(f"{begins}: a number has at most 4,300 digits", line) from None
+
+    def text_of(self, node: Node) -> str:
+        """The text of a scalar. JSON may escape one character as two surrogates: they are it."""
+        text: str = node.value
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            try:
+                return text.encode("utf-16", "surrogatepass").decode("utf-16")
+            except UnicodeDecodeError:
+                wrong = f"{json.dumps(text[:_SHOWN])}: holds a lone surrogate, which no text has"
+                raise self.error(wrong, node.start_mark.line + 1) from None
+        return text

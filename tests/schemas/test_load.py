@@ -1,5 +1,6 @@
 """Every error of a spec: one line with place, value, what would be right, file and line."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ruamel.yaml import YAML
 from schemas.fingerprint import fingerprint
 from schemas.load import json_schema, load_spec, parse_spec, spec_text
 from schemas.problems import SpecError
-from schemas.yaml_text import MOST_BYTES
+from schemas.yaml_text import MOST_BYTES, read_yaml
 from tests.machine import spec_of
 from tests.schemas.shop import LEAST, SHOP, varied
 from tests.strategies.specs import specs
@@ -174,3 +175,37 @@ def test_a_spec_written_as_text_reads_as_the_same(written: dict[str, Any]) -> No
     again = parse_spec(spec_text(spec))
     assert again == spec
     assert fingerprint(again) == fingerprint(spec)
+
+
+@pytest.mark.parametrize("written", ["1_0", "0b11", "-0x1", "0.1_1", "1_0.5", "1_", "+0b1", "0o8"])
+def test_numbers_of_yaml_1_1_are_texts(written: str) -> None:
+    assert read_yaml(f"a: {written}", "s.yaml").value == {"a": written}
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("0o17", 15), ("0x1F", 31), ("017", 17), ("-1", -1), ("+5", 5), ("1e3", 1000.0),
+        (".5", 0.5), ("1.", 1.0), ("-1.5E-1", -0.15), ("-.inf", float("-inf")), ("~", None),
+    ],
+)  # fmt: skip
+def test_numbers_of_yaml_1_2_are_numbers(written: str, value: Any) -> None:
+    found = read_yaml(f"a: {written}", "s.yaml").value["a"]
+    assert (type(found), found) == (type(value), value)
+
+
+def test_a_number_that_is_too_long() -> None:
+    with pytest.raises(SpecError, match=r"^9{40}…: a number has at most 4,300 digits \(s.yaml, li"):
+        read_yaml("a: " + "9" * 5000, "s.yaml")
+
+
+def test_surrogates_of_escaped_json_are_one_character() -> None:
+    text = json.dumps({"a": ["\U0001f600", "é"], "\U0001f600": 1})
+    assert "\\ud83d" in text
+    assert read_yaml(text, "s.yaml").value == {"a": ["\U0001f600", "é"], "\U0001f600": 1}
+
+
+def test_a_name_fits_a_file_system() -> None:
+    assert parse_spec(varied("name: shop", "name: " + "é" * 100)).name == "é" * 100
+    with pytest.raises(SpecError, match="has 201 bytes; a name has at most 200"):
+        parse_spec(varied("name: shop", "name: x" + "é" * 100))

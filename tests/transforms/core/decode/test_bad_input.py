@@ -202,7 +202,9 @@ def test_a_text_with_nul_is_a_text() -> None:
 
 def test_numbers_too_long_to_be_read() -> None:
     rejected(line()[:-1] + b',"junk":' + b"9" * 4301 + b"}", "malformed")
-    rejected(line()[:-1] + b',"i":1e999}', "bad_type", "1e999 is not a number from -1.8e308 to 1.8e308")
+    rejected(
+        line()[:-1] + b',"i":1e999}', "bad_type", "1e999 is not a number from -1.8e308 to 1.8e308"
+    )
 
 
 @pytest.mark.parametrize(
