@@ -20,6 +20,8 @@ def read_json_lines(source: Input, reading: Reading) -> Iterator[Texts | Damaged
         match item:
             case Run():
                 yield from batch.add(item)
+            case Huge(blank=True):
+                pass
             case Huge():
                 detail = too_large(item.size, reading.record_bytes)
                 yield source.damaged(item.line, item.head, TOO_LARGE, detail)

@@ -17,12 +17,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Huge:
-    """A line over the limit: its first bytes, its size without the line end, its `"` count."""
+    """A line over the limit: its first bytes, its size without the line end, its `"` count, and
+    whether it is blank."""
 
     line: int
     head: bytes
     size: int
     quotes: int
+    blank: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,12 @@ class _Splitter:
         self._forget()
 
     def _forget(self) -> None:
-        """No unfinished line: its first bytes, all its bytes counted, its quotes, its last byte."""
+        """No unfinished line: its first bytes, what is counted and seen of all, its last byte."""
         self._pieces: list[bytes] = []
         self._room = self._limit + 1
         self._size = 0
         self._quotes = 0
+        self._blank = True
         self._last = b""
 
     def feed(self, block: bytes) -> Iterator[Run | Huge]:
@@ -111,18 +114,19 @@ class _Splitter:
             self._room -= len(piece)
         self._size += len(piece)
         self._quotes += piece.count(b'"')
+        self._blank = self._blank and piece.isspace()
         self._last = piece[-1:]
 
     def _held(self) -> Run | Huge:
         """The held line, now finished."""
         head = b"".join(self._pieces)
         size = self._size - (self._last == b"\r")
-        quotes = self._quotes
+        quotes, blank = self._quotes, self._blank
         self._forget()
         if size <= self._limit:
             return self._run(head + b"\n")
         self._number += 1
-        return Huge(self._number - 1, head[: self._limit], size, quotes)
+        return Huge(self._number - 1, head[: self._limit], size, quotes, blank)
 
     def finish(self) -> Iterator[Run | Huge]:
         if self._size:

@@ -53,6 +53,7 @@ def test_blocks_of_any_size_give_the_same_lines(data: bytes, sizes: list[int], l
         else:
             assert isinstance(item, Huge)
             assert item.size > limit
+            assert item.blank == data.split(b"\n")[item.line - 1].isspace()
             found.append((item.line, item.head, item.size))
     assert found == oracle(data, limit)
 
@@ -99,6 +100,13 @@ def write(path: Path, data: bytes) -> Path:
 
 ROWS = [b'{"n":%d,"x":"%s"}' % (i, os.urandom(20).hex().encode()) for i in range(5000)]
 PLAIN = b"\n".join(ROWS) + b"\n"
+
+
+def test_a_blank_line_over_the_limit_is_skipped(tmp_path: Path) -> None:
+    data = b"{}\n" + b" " * 3_000_000 + b"\r\n" + b"\t" * 30 + b"x\n" + b" " * 50 + b"\n{}"
+    fetched = read(write(tmp_path / "views.jsonl", data), record_bytes=20)
+    assert numbered(fetched) == [(1, b"{}"), (5, b"{}")]
+    assert [line_of(item) for item in damaged(fetched)] == [3]
 
 
 @pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
