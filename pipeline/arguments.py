@@ -6,10 +6,8 @@ from typing import Annotated
 from typer import Argument, Option
 
 SpecFile = Annotated[Path, Argument(metavar="SPEC", help="The feature spec, a YAML file.")]
-Input = Annotated[str, Option(help="A folder of files, or kafka://HOST:PORT[,…].")]
-Outputs = Annotated[
-    list[str], Option(help="A folder, or kafka://HOST:PORT/TOPIC; may be given twice.")
-]
+Inputs = Annotated[list[str], Option(help="A folder of files, or kafka://HOST:PORT[,…]; once.")]
+Outputs = Annotated[list[str], Option(help="A folder, or kafka://HOST:PORT/TOPIC; or one of each.")]
 Until = Annotated[str | None, Option(help="latest: stop at the topics' present ends.")]
 Replace = Annotated[bool, Option(help="Replace what a run wrote before.")]
 Start = Annotated[str, Option(help="Kafka: earliest, latest, committed, or a time (ISO 8601).")]

@@ -42,7 +42,7 @@ def main() -> None:
 def run(
     context: typer.Context,
     spec: arguments.SpecFile,
-    input: arguments.Input,
+    input: arguments.Inputs,
     output: arguments.Outputs,
     until: arguments.Until = None,
     replace: arguments.Replace = False,
@@ -61,13 +61,14 @@ def run(
     """Make sequences of events. Other options go to Beam, as --runner=FlinkRunner."""
     with needs("pipeline"):
         from pipeline.options import run_of
+        from pipeline.places import the_one
         from pipeline.progress import shown_while
         from pipeline.run import run as run_pipeline
         from pipeline.security_file import security_options
 
     what = run_of(
         load_spec(spec),
-        input,
+        the_one("--input", input),
         output,
         until,
         start,
@@ -76,6 +77,7 @@ def run(
         context.args,
         backfill=backfill,
         hand_back=hand_back,
+        spec_file=spec,
         group=group,
         readers=readers,
         shards=shards,

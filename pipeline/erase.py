@@ -54,7 +54,10 @@ def _without_void(file: Path, hidden: Path, erased: pa.Table) -> int:
     gone = sum(int(pc.sum(mask).as_py() or 0) for mask in void)
     if gone:
         hidden.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(hidden, source.schema_arrow, compression=COMPRESSION) as writer:
+        with (
+            hidden.open("wb") as out,  # a path with a colon would be a URI to Arrow
+            pq.ParquetWriter(out, source.schema_arrow, compression=COMPRESSION) as writer,
+        ):
             for group, mask in enumerate(void):
                 writer.write_table(source.read_row_group(group).filter(pc.invert(mask)))
         os.replace(hidden, file)

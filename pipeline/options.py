@@ -17,6 +17,7 @@ from kafka_client.security import SECRETS
 from pipeline.engines import usual_options
 from pipeline.kafka.source import HAND_BACK_S
 from pipeline.kafka.starting import Start
+from pipeline.places import check_apart, folder_named
 from schemas.durations import parse_duration
 from schemas.failures import UsageError
 from schemas.spec import Spec
@@ -62,6 +63,7 @@ def run_of(
     beam_options: Sequence[str],
     backfill: Path | None = None,
     hand_back: str | None = None,
+    spec_file: Path | None = None,
     **more: Any,
 ) -> Run:
     """A run from what the command line says. Raises UsageError."""
@@ -76,10 +78,12 @@ def run_of(
         raise UsageError("--until is for Kafka; files are read to their ends as they are")
     if backfill is not None and bounded:
         raise UsageError(f"--backfill={backfill}: is for a stream, to read before what comes")
+    folder_in = _folder("--input", read) if kafka_in is None else _folder("--backfill", backfill)
+    check_apart(spec, spec_file, folder_in, folder)
     more["shards"] = more.get("shards") or (BOUNDED_SHARDS if bounded else STREAM_SHARDS)
     return Run(
         spec,
-        _folder("--input", read) if kafka_in is None else _folder("--backfill", backfill),
+        folder_in,
         kafka_in,
         folder,
         topic,
@@ -162,17 +166,20 @@ def _connection(url: str, security: Mapping[str, str | Secret]) -> Connection:
 
 
 def _folder(option: str, read: str | Path | None) -> Path | None:
-    if read is not None and not Path(read).is_dir():
+    if read is None:
+        return None
+    folder = folder_named(option, str(read))
+    if not folder.is_dir():
         right = "a folder of files" + (", or kafka://HOST:PORT" if option == "--input" else "")
         raise UsageError(f"{option}={read}: must be {right}")
-    return None if read is None else Path(read)
+    return folder
 
 
 def _outputs(
     write: Sequence[str], security: Mapping[str, str | Secret]
 ) -> tuple[Path | None, Connection | None]:
     topics = [_connection(url, security) for url in write if url.startswith("kafka:")]
-    folders = [Path(path) for path in write if not path.startswith("kafka:")]
+    folders = [folder_named("--output", path) for path in write if not path.startswith("kafka:")]
     if len(topics) > 1 or len(folders) > 1:
         raise UsageError("--output: at most one folder and one topic")
     if topics and not topics[0].topic:

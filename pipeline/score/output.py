@@ -71,7 +71,10 @@ def written(
 @contextmanager
 def _opened(file: Path, kind: str, schema: pa.Schema) -> Iterator[Sink]:
     if kind in PARQUET:
-        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        with (
+            file.open("wb") as out,  # a path with a colon would be a URI to Arrow
+            pq.ParquetWriter(out, schema, compression="zstd") as writer,
+        ):
             yield writer.write_table
     else:
         with file.open("wb") as lines:

@@ -63,7 +63,8 @@ def write_empty(folder: Path, schemas: dict[str, pa.Schema]) -> None:
         if next(place.glob("*.parquet"), None) is None:
             hidden = folder / HIDDEN / f"{name}-empty.parquet"
             hidden.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(schema.empty_table(), hidden, compression=COMPRESSION)
+            with hidden.open("wb") as file:  # a path with a colon would be a URI to Arrow
+                pq.write_table(schema.empty_table(), file, compression=COMPRESSION)
             os.replace(hidden, place / "part-empty.parquet")
 
 

@@ -99,6 +99,8 @@ def test_usage_errors_end_with_2_and_one_line(spec: Path, read: Path, tmp_path: 
     assert "--input" in wrong(2, "run", spec, "--output", tmp_path / "out")
     assert "must be a folder" in wrong(2, "run", spec, "--input", spec, "--output", "out")
     assert "is a file" in wrong(2, "run", spec, "--input", read, "--output", spec)
+    assert "--input: given 2 times; name one" in wrong(2, *run, "--input", read)
+    assert "over the spec that is given" in wrong(2, *run[:-1], spec.parent)
     assert "readers" in wrong(2, *run, "--readers", "0")
     assert "unplugged" in wrong(2, "unplugged")
     kafka = ("run", spec, "--input", "kafka://127.0.0.1:1", "--output", tmp_path / "out")
