@@ -9,6 +9,8 @@ PIPELINE = [
     *ANALYSIS,
     "apache-beam>=2.70",
     "fastavro",
+    "cramjam",  # what fastavro reads snappy with
+    "backports.zstd; python_version < '3.14'",  # and zstandard
     "prometheus-client",
     "tenacity",
     "setuptools>=65",  # Beam builds this file, and from Python 3.12 on no environment has it

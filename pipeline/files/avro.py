@@ -3,6 +3,7 @@
 import json
 import lzma
 import struct
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,11 +12,13 @@ from io import BytesIO
 from typing import Any, BinaryIO
 from uuid import UUID
 
+import cramjam
 import fastavro
 import numpy as np
 import pyarrow as pa
 import zstandard
 from fastavro.schema import SchemaParseException, UnknownType
+from lz4.block import LZ4BlockError
 
 from pipeline.files.avro_sizes import unpacked
 from pipeline.files.avro_types import arrow_type, raise_if_boundless
@@ -23,6 +26,11 @@ from pipeline.files.inputs import MALFORMED, TOO_LARGE, Input, Reading, too_larg
 from pipeline.files.tables import deliver, raise_if_device
 from pipeline.files.weights import VALUE_BYTES
 from schemas.fetched import Columns, Damaged, Texts
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdError
+else:
+    from backports.zstd import ZstdError
 
 _BROKEN = (
     ArithmeticError,
@@ -34,6 +42,9 @@ _BROKEN = (
     SchemaParseException,
     UnknownType,
     OSError,
+    cramjam.DecompressionError,
+    LZ4BlockError,
+    ZstdError,
     lzma.LZMAError,
     struct.error,
     zlib.error,

@@ -10,6 +10,7 @@ from uuid import UUID
 import fastavro
 import pyarrow as pa
 import pytest
+from fastavro._write_py import BLOCK_WRITERS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,7 +133,28 @@ def test_only_the_columns_wanted_decide() -> None:
     assert batch.table.to_pylist() == PLAIN_ROWS[:1]
 
 
-@pytest.mark.parametrize("codec", ["null", "deflate", "bzip2"])
+CODECS = sorted(BLOCK_WRITERS)
+
+
+def test_the_codecs_are_all_that_fastavro_writes_and_avro_has() -> None:
+    assert CODECS == ["bzip2", "deflate", "lz4", "null", "snappy", "xz", "zstandard"]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("place", [0.4, 0.8])
+def test_a_damaged_block_of_any_codec_is_damaged_and_the_rows_before_go_through(
+    codec: str, place: float
+) -> None:
+    whole = write(PLAIN, PLAIN_ROWS, codec=codec, sync_interval=500)
+    at = int(place * len(whole))
+    for wrong in (b"\xff" * 40, bytes(40), bytes(range(40))):
+        found = read(whole[:at] + wrong + whole[at + 40 :])
+        rows = sum(part.table.num_rows for part in found if isinstance(part, Columns))
+        assert 0 < rows < len(PLAIN_ROWS) or codec == "null"
+        assert isinstance(found[-1], Damaged) or codec == "null"
+
+
+@pytest.mark.parametrize("codec", CODECS)
 def test_rows_come_in_batches_with_their_numbers(codec: str) -> None:
     data = write(PLAIN, PLAIN_ROWS, codec=codec, sync_interval=500)
     fetched = read(data)
