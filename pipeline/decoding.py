@@ -28,6 +28,12 @@ class Decoding:
         self._given: set[tuple[str, int]] = set()
         self._took: deque[int] = deque()  # µs of batches that are decoded and not given yet
 
+    def forget(self) -> None:
+        """All texts count as not given: to be called where the bundle that gave the last ones may
+        have failed, for then nobody has them."""
+        self._given.clear()
+        self._took.clear()
+
     def columns(self, source: str) -> set[str]:
         """The top-level fields that a source's records are looked at for."""
         return {keys[0] for keys in self._plans[source].fields.values()}

@@ -61,6 +61,10 @@ class ReadFile(beam.DoFn):  # type: ignore[misc]
         """Once a worker."""
         self._decoding = Decoding(self._spec)
 
+    def start_bundle(self) -> None:
+        """The bundle before may have failed, and come again."""
+        self._decoding.forget()
+
     def process(self, element: tuple[str, str]) -> Iterator[Tagged]:
         """The tagged batches of a file."""
         name, path = element

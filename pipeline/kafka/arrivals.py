@@ -61,6 +61,10 @@ class Arrivals:
         self._sole = sole
         self._decoding = Decoding(spec)
 
+    def forget(self) -> None:
+        """To be called where records may come again: see `Decoding.forget`."""
+        self._decoding.forget()
+
     def take(self, gathered: Gathered, watermark: Watermark) -> list[Tagged]:
         """The tagged batches of these records, in the order of arrival; moves the watermark."""
         parts = [part for topic in self._topics(gathered) for part in self._parts(topic, gathered)]

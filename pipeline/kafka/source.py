@@ -152,6 +152,8 @@ class _Read(beam.DoFn, RestrictionProvider):  # type: ignore[misc]
         if reader is not None:
             reader.close()
         check_reading(reading, self._reads.readers, self._topics)
+        # Where the one before went further, its bundle failed: what it gave is not there.
+        self._arrivals.forget()
         made = Reader(self._reads.connection, reading)
         self._readers[number] = made
         return made

@@ -42,6 +42,13 @@ def test_a_worker_gives_a_text_once(monkeypatch: object) -> None:
     assert len(tagged(worker, shop.at(1, i="hat", a="VIEW", c="shoe"))["dictionary"]) == 2
 
 
+def test_a_text_is_given_anew_where_the_bundle_that_gave_it_may_have_failed() -> None:
+    worker = Decoding(SPEC)
+    first = tagged(worker, shop.at(0, i="shoe", a="VIEW"))["dictionary"]
+    worker.forget()
+    assert tagged(worker, shop.at(0, i="shoe", a="VIEW"))["dictionary"] == first
+
+
 def test_what_a_worker_remembers_is_bounded() -> None:
     import pytest
 

@@ -56,6 +56,17 @@ def spread(sources: Sources, partitions: int) -> Iterator[tuple[str, list[Messag
         )
 
 
+def test_bundles_that_come_again_lose_no_text(
+    kafka: Connection, new_topic: NewTopic, tmp_path: Path
+) -> None:
+    e, x = new_topic(2), new_topic()
+    rows = [view(n, i=f"item {n % 40}", id=n) for n in range(90)]
+    send(kafka, e, [Message(as_json(row), n, n % 2) for n, row in enumerate(rows)])
+    for name, repeat in (("once", ()), ("again", ("--direct_runner_bundle_repeat=1",))):
+        ran = run_in(shop_of(e, x), url(kafka), tmp_path / name, *repeat)
+        assert ran.table("dictionary").num_rows == 40, name
+
+
 @pytest.mark.slow
 def test_s12_kafka_gives_the_rows_of_files_for_any_partitions_and_readers(
     kafka: Connection, new_topic: NewTopic, tmp_path: Path

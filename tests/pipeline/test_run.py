@@ -14,7 +14,7 @@ from schemas.outputs import output_schemas
 from tests.machine import Raw, spec_of
 from tests.oracles import shop
 from tests.outcome import Row, differences, expected
-from tests.pipeline.running import drawn, files_of, lines_in, run_in, several_files
+from tests.pipeline.running import Ran, drawn, files_of, lines_in, run_in, several_files
 from tests.strategies.cases import damaged_lines
 from tests.strategies.crowds import Sources, crowd, crowd_parts
 from tests.strategies.specs import Spec, specs
@@ -73,6 +73,21 @@ def test_damaged_lines_are_rejected_and_the_rest_goes_through(
     assert raw <= set(lines)
     assert all(row["file"] == f"{row['source']}.jsonl" for row in ran.rejects())
     assert all(row["detail"] for row in ran.rejects())
+
+
+def dictionary_of(ran: Ran) -> list[tuple[str, int, str]]:
+    return sorted((r["kind"], r["id"], r["text"]) for r in ran.table("dictionary").to_pylist())
+
+
+def test_bundles_that_come_again_lose_no_text(tmp_path: Path) -> None:
+    """As after a failure: what a worker gave in a bundle that is not kept, nobody has."""
+    records = [shop.at(n, i=f"item {n % 179}", a="VIEW", land="de", id=n) for n in range(300)]
+    read = lines_in(tmp_path / "in", {"e": records, "x": []})
+    once = run_in(shop.spec_of(), read, tmp_path / "once")
+    again = run_in(shop.spec_of(), read, tmp_path / "again", "--direct_runner_bundle_repeat=1")
+    assert len(dictionary_of(once)) == 180
+    assert dictionary_of(again) == dictionary_of(once)
+    assert again.bytes_of_rows() == once.bytes_of_rows()
 
 
 def test_no_files_is_an_error_that_names_what_is_wanted(tmp_path: Path) -> None:
