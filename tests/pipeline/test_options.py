@@ -54,7 +54,6 @@ def test_unbounded_kafka_needs_a_runner_that_can() -> None:
         ("--runner", "DirectRunner"),
         ("--runner=direct",),
         ("--runner=fnapirunner",),
-        ("--runner=BundleBasedDirectRunner",),
         ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",),
     ],
 )
@@ -105,7 +104,14 @@ def test_what_cannot_be_done_is_refused(changes: dict[str, Any], part: str) -> N
         (("--runner=direct", "stray"), "stray"),
         (("--direct_num_workers=2", "stray", "--streaming"), "stray"),
         (("stray",), "stray"),
-        (("--runner=NoSuchRunner",), "NoSuchRunner"),
+        (("--runner=NoSuchRunner",), "--runner=NoSuchRunner: must be one of FnApiRunner, Direct"),
+        (("--runner=BundleBasedDirectRunner",), "BundleBasedDirectRunner: must be one of"),
+        (("--runner=bundlebaseddirectrunner",), "must be one of"),
+        (("--runner=TestDirectRunner",), "must be one of"),
+        (("--runner=InteractiveRunner",), "must be one of"),
+        (("--runner=no.such.Runner",), "must be one of"),
+        (("--runner=DataflowRunner",), "Beam's options: Missing"),
+        (("--direct_num_workers=-1",), "--direct_num_workers=-1: must be at least 0"),
         (("--direct_num_workers=many",), "direct_num_workers"),
     ],
 )

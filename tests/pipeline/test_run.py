@@ -9,6 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.options import IN_PROCESS
 from schemas.failures import UsageError
 from schemas.outputs import output_schemas
 from tests.machine import Raw, spec_of
@@ -169,6 +170,14 @@ def test_s12_every_format_gives_the_same_rows(tmp_path: Path) -> None:
     assert {form: rows == found["json"] for form, rows in found.items()} == dict.fromkeys(
         found, True
     )
+
+
+@pytest.mark.parametrize("runner", IN_PROCESS)
+def test_every_runner_in_this_process_fires_its_timers(runner: str, tmp_path: Path) -> None:
+    records = [shop.at(n * 5000, i=1, a="VIEW") for n in range(30)]
+    read = lines_in(tmp_path / "in", {"e": records, "x": []})
+    ran = run_in(shop.spec_of(), read, tmp_path / "out", f"--runner={runner}")
+    assert len(ran.sequences()) == ran.counts["sequences"] == 30
 
 
 @pytest.mark.slow
