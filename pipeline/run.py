@@ -13,6 +13,7 @@ from apache_beam.runners.runner import PipelineState
 
 from kafka_client.groups import check_may_commit
 from kafka_client.topics import partitions_of
+from pipeline.files.find import SUFFIXES, passed_over
 from pipeline.files.source import ReadFiles, files_of
 from pipeline.kafka.source import ReadKafka, Reads
 from pipeline.metrics import check_metrics, counters, metrics_kept, serve_metrics
@@ -30,6 +31,7 @@ Say = Callable[[str], None]
 _CAUSE = re.compile(
     r"(?:KafkaUnavailable|Unreadable|OutputError|StateRefused|OSError|MemoryError)\b: (.*)"
 )
+_NAMED = 5  # files that a warning names
 _STEP = re.compile(r" \[while running '[^']*'\]$")
 
 
@@ -106,12 +108,6 @@ def _readers(what: Run) -> int:
 def _check(what: Run, warn: Say) -> None:
     """What would fail later, or fail without a word, fails or is said here."""
     check_metrics(what.metrics_file, what.metrics_port, what.beam)
-    if what.folder_out is not None:
-        schemas = output_schemas(what.spec)
-        check_output(what.folder_out, schemas, what.replace or not what.bounded)
-        if not what.bounded:
-            write_empty(what.folder_out, schemas)
-            _keep_spec(what.folder_out, what.spec)
     if what.topic_out is not None:
         partitions_of(what.topic_out, str(what.topic_out.topic), "Write")
     if _readers(what) < what.readers:
@@ -124,7 +120,13 @@ def _check(what: Run, warn: Say) -> None:
         if what.group is not None:
             check_may_commit(what.kafka_in, what.group)
     if what.folder_in is not None:
-        _check_files(what, warn)
+        _check_files(what, what.folder_in, warn)
+    if what.folder_out is not None:
+        schemas = output_schemas(what.spec)
+        check_output(what.folder_out, schemas, what.replace or not what.bounded)
+        if not what.bounded:
+            write_empty(what.folder_out, schemas)
+            _keep_spec(what.folder_out, what.spec)
 
 
 def _keep_spec(folder: Path, spec: Spec) -> None:
@@ -136,12 +138,21 @@ def _keep_spec(folder: Path, spec: Spec) -> None:
         raise RunFailed(f"cannot write {folder / SPEC_FILE}: {error.strerror}") from error
 
 
-def _check_files(what: Run, warn: Say) -> None:
-    there = {name for name, _ in files_of(what.spec, what.folder_in)} if what.folder_in else set()
+def _check_files(what: Run, folder: Path, warn: Say) -> None:
+    there = {name for name, _ in files_of(what.spec, folder)}
     if not there:
-        raise UsageError(f"--input={what.folder_in}: has no file of any source; {_wanted(what)}")
+        raise UsageError(f"--input={folder}: has no file of any source; {_wanted(what)}")
     for name in what.spec.sources.keys() - there:
-        warn(f"source {name}: no file in {what.folder_in}; {_wanted(what, [name])}")
+        warn(f"source {name}: no file in {folder}; {_wanted(what, [name])}")
+    for name, source in what.spec.sources.items():
+        if others := passed_over(folder, name, source.format):
+            ends = ", ".join(SUFFIXES[source.format])
+            warn(f"source {name}: not read, for their names do not end in {ends}: {_few(others)}")
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _wanted(what: Run, names: Iterable[str] | None = None) -> str:

@@ -25,11 +25,22 @@ def find_files(folder: Path, source_name: str, fmt: str) -> list[Path]:
     suffixes = SUFFIXES[fmt]
     direct = (folder / (source_name + suffix) for suffix in suffixes)
     found = [path for path in direct if path.is_file()]
-    found += _within(folder / source_name, suffixes)
+    found += (path for path in _within(folder / source_name) if path.name.endswith(suffixes))
     return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder).as_posix()))
 
 
-def _within(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+def passed_over(folder: Path, source_name: str, fmt: str) -> list[str]:
+    """The files in a source's own folder that are not read since their names end otherwise, as
+    paths relative to `folder`. Names with a _ before them, as _SUCCESS, are of tools."""
+    return sorted(
+        str(path.relative_to(folder))
+        for path in _within(folder / source_name)
+        if not path.name.endswith(SUFFIXES[fmt]) and not path.name.startswith("_")
+    )
+
+
+def _within(folder: Path) -> Iterator[Path]:
+    """The files at any depth that are not hidden."""
     if not folder.is_dir():
         return
     entered: set[tuple[int, int]] = set()
@@ -42,7 +53,7 @@ def _within(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
             path = Path(parent, name)
-            if name.endswith(suffixes) and not name.startswith(".") and path.is_file():
+            if not name.startswith(".") and path.is_file():
                 yield path
 
 

@@ -1,5 +1,6 @@
 """Event files as a Beam source: decoded observations, and all that is read beside them."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,15 +41,16 @@ class ReadFiles(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         """Tagged record batches, for `Sequences`."""
+        files = files_of(self._spec, self._folder)  # their names may be no UTF-8
         return (
             pipeline
-            | "Files" >> beam.Create(files_of(self._spec, self._folder))
+            | "Files" >> beam.Create([(name, os.fsencode(path)) for name, path in files])
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.ParDo(ReadFile(self._spec, str(self._folder)))
         )
 
 
-@beam.typehints.with_input_types(tuple[str, str])
+@beam.typehints.with_input_types(tuple[str, bytes])
 @beam.typehints.with_output_types(Tagged)
 class ReadFile(beam.DoFn):  # type: ignore[misc]
     """Reads and decodes one file, batch by batch."""
@@ -65,9 +67,9 @@ class ReadFile(beam.DoFn):  # type: ignore[misc]
         """The bundle before may have failed, and come again."""
         self._decoding.forget()
 
-    def process(self, element: tuple[str, str]) -> Iterator[Tagged]:
+    def process(self, element: tuple[str, bytes]) -> Iterator[Tagged]:
         """The tagged batches of a file."""
-        name, path = element
+        name, path = element[0], os.fsdecode(element[1])
         fetched = read_file(
             name,
             self._spec.sources[name],

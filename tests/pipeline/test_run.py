@@ -1,5 +1,7 @@
 """`phia run` on files, in this process: the oracle's rows, however the work is spread."""
 
+import os
+import shutil
 from pathlib import Path
 from random import Random
 
@@ -102,6 +104,40 @@ def test_a_source_without_files_is_a_warning(tmp_path: Path) -> None:
     assert len(ran.warnings) == 1
     assert ran.warnings[0].startswith("source x: no file in ")
     assert ran.counts["sequences"] == 1
+
+
+def test_files_that_end_otherwise_are_a_warning(tmp_path: Path) -> None:
+    read = lines_in(tmp_path / "in", {"e": [shop.at(0, i=1, a="VIEW")], "x": []})
+    for name in ("a.JSONL", "b.ndjson", "day=1/c.jsonl.bz2", ".hidden", "_SUCCESS", "good.jsonl"):
+        path = read / "e" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    ran = run_in(shop.spec_of(), read, tmp_path / "out")
+    assert ran.warnings == [
+        "source e: not read, for their names do not end in .jsonl, .jsonl.gz, .jsonl.zst, .json, "
+        ".json.gz, .json.zst: e/a.JSONL, e/b.ndjson, e/day=1/c.jsonl.bz2"
+    ]
+    for n in range(9):
+        (read / "x" / f"{n}.txt").parent.mkdir(exist_ok=True)
+        (read / "x" / f"{n}.txt").touch()
+    again = run_in(shop.spec_of(), read, tmp_path / "again")
+    assert again.warnings[1].endswith(": x/0.txt, x/1.txt, x/2.txt, x/3.txt, x/4.txt and 4 more")
+
+
+def test_a_file_whose_name_is_not_utf8_is_read(tmp_path: Path) -> None:
+    read = lines_in(tmp_path / "in", {"x": []})
+    lines_in(tmp_path / "made", {"e": [shop.at(0, i=1, a="VIEW"), b"{"]})
+    (read / "e").mkdir()
+    shutil.move(tmp_path / "made" / "e.jsonl", os.fsdecode(bytes(read / "e") + b"/\xff.jsonl"))
+    ran = run_in(shop.spec_of(), read, tmp_path / "out")
+    assert len(ran.sequences()) == 1
+    assert [row["file"] for row in ran.rejects()] == ["e/\ufffd.jsonl"]
+
+
+def test_nothing_is_made_where_there_is_nothing_to_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        run_in(shop.spec_of(), lines_in(tmp_path / "in", {}), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_records_at_all_give_every_output_with_its_schema(tmp_path: Path) -> None:
