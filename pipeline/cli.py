@@ -25,7 +25,8 @@ app = typer.Typer(
 )
 app.add_typer(flink, name="flink")
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-errors = Console(stderr=True, soft_wrap=True, highlight=False)
+# What is printed has names and values from outside: [bold] and :b: in them are no commands.
+errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def main() -> None:
@@ -129,7 +130,7 @@ def train(
         metrics_file,
         metrics_port,
     )
-    done = run_training(what, Console())
+    done = run_training(what, Console(emoji=False))
     typer.echo(f"{done:,} steps; checkpoint in {checkpoint}")
 
 

@@ -1,8 +1,8 @@
 """`phia erase`: void rows taken out of a folder that runs have written (S13)."""
 
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 
 from pipeline.sinks.folder import COMPRESSION, HIDDEN, OutputError
 from schemas.outputs import SEQUENCES, TOMBSTONES
+
+_LOOKED_AT = ["user_id", "session_end"]
 
 
 def erase(folder: Path) -> tuple[int, int]:
@@ -23,10 +25,7 @@ def erase(folder: Path) -> tuple[int, int]:
     """
     if not (folder / SEQUENCES).is_dir() or not (folder / "tombstones").is_dir():
         raise OutputError(f"{folder} holds no run's output: it has no {SEQUENCES}/ or tombstones/")
-    try:
-        gone = [*_erased_from(folder, _erasures(folder))]
-    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
-        raise OutputError(f"{folder}: {' '.join(str(error).split())}") from error
+    gone = [*_erased_from(folder, _erasures(folder))]
     with suppress(OSError):  # a stream may be writing there
         (folder / HIDDEN).rmdir()
     return sum(gone), sum(rows > 0 for rows in gone)
@@ -35,7 +34,16 @@ def erase(folder: Path) -> tuple[int, int]:
 def _erased_from(folder: Path, erased: pa.Table) -> Iterator[int]:
     """The number of rows removed from each file."""
     for file in sorted((folder / SEQUENCES).glob("*.parquet")) if erased.num_rows else ():
-        yield _without_void(file, folder / HIDDEN / file.name, erased)
+        with _named(file):
+            yield _without_void(file, folder / HIDDEN / file.name, erased)
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise OutputError(f"{file}: {' '.join(str(error).split())}") from error
 
 
 def _erasures(folder: Path) -> pa.Table:
@@ -43,13 +51,27 @@ def _erasures(folder: Path) -> pa.Table:
     files = sorted((folder / "tombstones").glob("*.parquet"))
     if not files:
         return TOMBSTONES.empty_table()
-    scan = pl.scan_parquet(files)
-    return scan.group_by("user_id").agg(pl.col("time").max()).collect().to_arrow()
+    rows = pl.DataFrame(pa.concat_tables(map(_tombstones, files)))
+    return rows.group_by("user_id").agg(pl.col("time").max()).to_arrow()
+
+
+def _tombstones(file: Path) -> pa.Table:
+    with _named(file):
+        source = pq.ParquetFile(file)
+        _check_columns(source, TOMBSTONES.names)
+        return source.read(TOMBSTONES.names).cast(TOMBSTONES)
+
+
+def _check_columns(source: pq.ParquetFile, names: Iterable[str]) -> None:
+    lacking = set(names) - set(source.schema_arrow.names)
+    if lacking:
+        raise pa.ArrowInvalid(f"has no column {', '.join(sorted(lacking))}")
 
 
 def _without_void(file: Path, hidden: Path, erased: pa.Table) -> int:
     """Rewrites a file, row group by row group, if any row of it is void; counts those."""
     source = pq.ParquetFile(file)
+    _check_columns(source, _LOOKED_AT)
     void = [_void(source, group, erased) for group in range(source.num_row_groups)]
     gone = sum(int(pc.sum(mask).as_py() or 0) for mask in void)
     if gone:
@@ -66,7 +88,7 @@ def _without_void(file: Path, hidden: Path, erased: pa.Table) -> int:
 
 def _void(source: pq.ParquetFile, group: int, erased: pa.Table) -> pa.Array:
     """[rows] True for the void rows of a row group."""
-    rows = source.read_row_group(group, columns=["user_id", "session_end"])
+    rows = source.read_row_group(group, columns=_LOOKED_AT)
     at = pc.index_in(
         rows["user_id"], value_set=erased["user_id"].cast(pa.string()).combine_chunks()
     )

@@ -17,13 +17,15 @@ _WrongUse: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 def told(command: Callable[[], int | None], console: Console) -> int:
     """The status of a command, with one line on the console where something expected goes wrong."""
     try:
-        return command() or 0
+        status = command() or 0
     except _WrongUse as error:
-        console.print(error.format_message(), markup=False)
+        console.print(error.format_message(), markup=False, emoji=False)
         return UsageError.status
     except (Failure, SpecError) as error:
-        console.print(" ".join(str(error).split()), markup=False)
+        console.print(" ".join(str(error).split()), markup=False, emoji=False)
         return error.status if isinstance(error, Failure) else UsageError.status
     except (typer.Abort, KeyboardInterrupt):
+        status = INTERRUPTED
+    if status == INTERRUPTED:  # some versions of the command line return that, others raise
         console.print("stopped")
-        return INTERRUPTED
+    return status

@@ -1,5 +1,7 @@
 """A run's metrics as Prometheus has them: as text in a file, or at a port while the run lasts."""
 
+import errno
+import os
 import socket
 import threading
 from collections import defaultdict
@@ -66,6 +68,8 @@ def check_metrics(path: Path | None, port: int | None, options: PipelineOptions)
     if path is not None:
         with _wrong_use(f"--metrics-file={path}"):
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if port is None:
         return
     runner = str(options.view_as(StandardOptions).runner).rpartition(".")[2]

@@ -86,8 +86,10 @@ def run_of(
         raise UsageError(f"--input={read}: names a topic; the topics are the spec's sources")
     folder, topic = _outputs(write, security)
     bounded = kafka_in is None or until == "latest"
-    if kafka_in is None and until is not None:
-        raise UsageError("--until is for Kafka; files are read to their ends as they are")
+    if kafka_in is None:
+        _check_for_files(until, start, more.get("group"))
+    if security and kafka_in is None and topic is None:
+        raise UsageError("--kafka is for Kafka; neither the input nor an output is")
     if backfill is not None and bounded:
         raise UsageError(f"--backfill={backfill}: is for a stream, to read before what comes")
     folder_in = _folder("--input", read) if kafka_in is None else _folder("--backfill", backfill)
@@ -106,6 +108,15 @@ def run_of(
         hand_back=HAND_BACK_S if hand_back is None else _duration("--hand-back", hand_back) / 1000,
         **more,
     )
+
+
+def _check_for_files(until: str | None, start: str, group: str | None) -> None:
+    if until is not None:
+        raise UsageError("--until is for Kafka; files are read to their ends as they are")
+    if start != "earliest":
+        raise UsageError(f"--start={start}: is for Kafka; files are read from their beginnings")
+    if group is not None:
+        raise UsageError(f"--group={group}: is for Kafka; files have no offsets to commit")
 
 
 def beam_of(given: Sequence[str], bounded: bool) -> PipelineOptions:

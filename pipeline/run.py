@@ -53,7 +53,10 @@ def run(what: Run, warn: Say) -> dict[str, int]:
         with metrics_kept(result, what.metrics_file):
             state = result.wait_until_finish()
     except (Failure, RuntimeError, OSError, MemoryError) as error:
-        raise RunFailed(_cause(error)) from error
+        cause = _cause(error)
+        if cause == KeyboardInterrupt.__name__:  # it came while Beam was in a step's code
+            raise KeyboardInterrupt from error
+        raise RunFailed(cause) from error
     except (grpc.RpcError, grpc.FutureTimeoutError) as error:
         raise RunFailed(_lost(what, error)) from error
     if state != PipelineState.DONE:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,9 +105,37 @@ def test_usage_errors_end_with_2_and_one_line(spec: Path, read: Path, tmp_path: 
     assert "over the spec that is given" in wrong(2, *run[:-1], spec.parent)
     assert "readers" in wrong(2, *run, "--readers", "0")
     assert "unplugged" in wrong(2, "unplugged")
+    assert "Is a directory" in wrong(2, *run, "--metrics-file", tmp_path)
     kafka = ("run", spec, "--input", "kafka://127.0.0.1:1", "--output", tmp_path / "out")
     assert "can't run unbounded input" in wrong(2, *kafka)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_a_user_wrote_is_printed_as_it_is(spec: Path, tmp_path: Path) -> None:
+    for name in ("a:b:c", "[bold]d"):
+        (tmp_path / name).mkdir()
+        run = ("run", spec, "--input", tmp_path / name, "--output", tmp_path / "out")
+        assert f"--input={tmp_path / name}: has no file" in wrong(2, *run)
+        lines_in(tmp_path / name, {"e": []})
+        assert f"no file in {tmp_path / name}; expected" in phia(*run, "--replace").line
+
+
+def test_a_run_that_is_interrupted_ends_with_130_and_one_line(spec: Path, tmp_path: Path) -> None:
+    read = lines_in(tmp_path / "in", {"e": [shop.at(n, i=1, a="VIEW") for n in range(50_000)]})
+    for n in range(60):
+        (read / "x").mkdir(exist_ok=True)
+        (read / "x" / f"{n}.jsonl").symlink_to(read / "e.jsonl")
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "pipeline.cli", "run", spec, "--input", read, "--output", out]
+    with subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True) as ran:
+        deadline = time.monotonic() + 60
+        while not [*out.glob("**/*.parquet")]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        ran.send_signal(signal.SIGINT)
+        _, err = ran.communicate(timeout=60)
+    assert (ran.returncode, err) == (130, "stopped\n")
+    assert files_of(out, "sequences") == []
 
 
 def test_a_broker_that_is_not_there_ends_with_1(spec: Path, tmp_path: Path) -> None:

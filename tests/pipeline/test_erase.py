@@ -105,12 +105,15 @@ def test_a_tombstones_folder_without_files_erases_nothing(ran: Ran) -> None:
     assert erase(ran.folder) == (0, 0)
 
 
-def test_a_file_that_cannot_be_read_is_one_line(ran: Ran) -> None:
+@pytest.mark.parametrize("output", ["tombstones", "sequences"])
+def test_the_file_that_is_wrong_is_named(ran: Ran, output: str) -> None:
     tombstones(ran, "a.parquet", ("u1", 5000))
-    for name in ("tombstones", "sequences"):
-        damaged = ran.folder / name / "damaged.parquet"
-        damaged.write_bytes(b"no Parquet")
-        with pytest.raises(OutputError, match=r"out: .*parquet") as raised:
+    file = ran.folder / output / "z.parquet"
+    pq.write_table(pa.table({"colour": [1]}), file)
+    lacking = "session_end, user_id" if output == "sequences" else "time, user_id"
+    for said in (f"{file}: has no column {lacking}", f"{file}: Parquet "):
+        with pytest.raises(OutputError) as raised:
             erase(ran.folder)
+        assert str(raised.value).startswith(said)
         assert "\n" not in str(raised.value)
-        damaged.unlink()
+        file.write_bytes(b"no Parquet at all")
