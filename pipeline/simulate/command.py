@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from kafka_client.clients import Connection
+from pipeline.places import folder_named
 from pipeline.simulate.files import Progress, write_files
 from pipeline.simulate.fit import form_for
 from pipeline.simulate.platform import Platform
@@ -38,7 +39,7 @@ def simulated(
             sending = Sending(form, rate, timestamps, partitions)  # type: ignore[arg-type]
             truth = produce(platform, Connection.from_url(output), sending, progress)
         else:
-            truth = _to_files(platform, Path(output), form, replace, progress)
+            truth = _to_files(platform, folder_named("--output", output), form, replace, progress)
     except (ValueError, FileExistsError) as error:
         raise UsageError(str(error)) from None
     return truth.document()
