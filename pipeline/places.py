@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.sinks.folder import HIDDEN
 from schemas.failures import UsageError
-from schemas.load import SPEC_FILE
+from schemas.load import SPEC_FILE, spec_text
 from schemas.outputs import output_schemas
 from schemas.spec import Spec
 
@@ -47,7 +47,7 @@ def check_apart(spec: Spec, spec_file: Path | None, read: Path | None, write: Pa
     which a later run would remove, or take for records."""
     if write is None:
         return
-    if spec_file is not None and _is_same(write / SPEC_FILE, spec_file):
+    if spec_file is not None and _would_change(spec, spec_file, write / SPEC_FILE):
         raise UsageError(
             f"--output={write}: the run would write its {SPEC_FILE} over the spec that is given; "
             "name another folder"
@@ -63,6 +63,11 @@ def check_apart(spec: Spec, spec_file: Path | None, read: Path | None, write: Pa
                     f"--output={write}: {place} would get among the input's {source}; "
                     "name a folder apart from it"
                 )
+
+
+def _would_change(spec: Spec, given: Path, kept: Path) -> bool:
+    """Whether the spec is kept over the very file that is given, and that one says it otherwise."""
+    return _is_same(kept, given) and given.read_bytes() != spec_text(spec).encode()
 
 
 def _is_same(one: Path, other: Path) -> bool:

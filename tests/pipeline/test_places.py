@@ -105,7 +105,8 @@ def test_a_spec_of_an_older_run_makes_another_and_its_own_is_replaced(
 ) -> None:
     first = run_in(shop.spec_of(), read, tmp_path / "out")
     (tmp_path / "spec.yaml").write_text(json.dumps(shop.spec_of()))
-    for spec, out in ((tmp_path / "out" / "spec.yaml", "next"), (tmp_path / "spec.yaml", "out")):
+    kept = tmp_path / "out" / "spec.yaml"
+    for spec, out in ((kept, "next"), (tmp_path / "spec.yaml", "out"), (kept, "out")):
         again = run_in(shop.spec_of(), read, tmp_path / out, spec_file=spec, replace=True)
         assert again.bytes_of_rows() == first.bytes_of_rows()
 
