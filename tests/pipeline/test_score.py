@@ -162,7 +162,7 @@ def test_a_history_is_the_newest_that_had_ended_and_is_not_void(tmp_path: Path) 
         ("{", ":1: not JSON"),
         ('{"time": 1795514400123, "candidates": []}', ":1: user_id is absent"),
         ('{"user_id": "a", "candidates": []}', ":1: time is absent"),
-        ('{"user_id": "a", "time": "soon", "candidates": []}', "time='soon': must be an ISO 8601"),
+        ('{"user_id": "a", "time": "soon", "candidates": []}', 'time="soon": must be an ISO 8601'),
         ('{"user_id": "a", "time": 5, "candidates": []}', "time=5: must be a number of ms"),
         ('{"user_id": "a", "time": 1795514400123}', ":1: candidates must be a list"),
         ('{"user_id": "a", "time": 1795514400123, "candidates": [{}]}', "candidates={}: must be"),

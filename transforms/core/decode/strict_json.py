@@ -2,6 +2,7 @@
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -37,12 +38,17 @@ def record_of(text: bytes) -> dict[str, Any]:
         raise Rejected(Reason.MALFORMED, "holds a lone surrogate") from None
     except RecursionError:
         raise _too_deep() from None
-    except ValueError as error:
-        raise Rejected(Reason.MALFORMED, f"not JSON: {error}") from None
+    except json.JSONDecodeError as error:
+        marked = text.startswith(BOM_UTF8)
+        wrong = "begins with a byte order mark" if marked else str(error)
+        raise Rejected(Reason.MALFORMED, f"not JSON: {wrong}") from None
+    except ValueError:  # of an integer
+        most = f"holds a number of more than {_MOST_DIGITS:,} digits"
+        raise Rejected(Reason.MALFORMED, most) from None
     if openings(text) > DEEPEST and any(depth > DEEPEST for depth in _depths(value)):
         raise _too_deep()
     if not isinstance(value, dict):
-        raise Rejected(Reason.NOT_A_RECORD, f"JSON of a {type(value).__name__}, not of an object")
+        raise Rejected(Reason.NOT_A_RECORD, f"JSON of {_called(value)}, not of an object")
     return value
 
 
@@ -57,7 +63,16 @@ def has_long_number(text: bytes) -> bool:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
+    raise Rejected(Reason.MALFORMED, f"not JSON: {name} is not a JSON number")
+
+
+def _called(value: str | float | list[Any] | None) -> str:
+    """What JSON calls a value that is no object."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, str):
+        return "a string"
+    return "an array" if isinstance(value, list) else "a number"
 
 
 def _encodable(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

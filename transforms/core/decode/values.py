@@ -1,5 +1,6 @@
 """One value of a record, as what its use allows (docs/spec.md, Records)."""
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -7,7 +8,7 @@ from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
 from typing import Any
 
 from schemas.ids import text_of
-from transforms.core.decode.long_numbers import decimal_text
+from transforms.core.decode.long_numbers import WrittenFloat, decimal_text
 from transforms.core.decode.reject import Reason, Rejected
 
 EARLIEST = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -57,13 +58,13 @@ def user_text(value: Any, path: str) -> str:
     return text_of(value)
 
 
-def number(value: Any, path: str) -> Decimal:
-    """A number, or numeric text, by its decimal text."""
+def number(value: Any, path: str, right: str = "a number or numeric text") -> Decimal:
+    """A number, or numeric text, by its decimal text; `right` is what else would have been so."""
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         exact = _decimal(decimal_text(value))
         if exact is not None:
             return exact
-    raise _bad_type(path, value, "a number or numeric text")
+    raise _bad_type(path, value, right)
 
 
 def _decimal(text: str) -> Decimal | None:
@@ -80,7 +81,7 @@ def flag(value: Any, path: str) -> bool:
         return bool(value)
     if value in ("true", "false"):
         return bool(value == "true")
-    return number(value, path) != 0
+    return number(value, path, "true, false, a number or numeric text") != 0
 
 
 def time_ms(value: Any, unit: str, path: str) -> int:
@@ -121,8 +122,8 @@ def _iso_ms(value: Any) -> int | None:
 
 
 def shown(value: Any) -> str:
-    """A value for a message, cut to a bearable length."""
-    text = repr(value)
+    """A value for a message as JSON writes it, cut to a bearable length."""
+    text = str(value) if isinstance(value, WrittenFloat) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 

@@ -47,6 +47,30 @@ def test_json_of_another_shape(bad: bytes) -> None:
     rejected(bad, "not_a_record", "not of an object")
 
 
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (b"[1]", "an array"), (b"7", "a number"), (b"-1e400", "a number"), (b'""', "a string"),
+        (b"null", "null"), (b"true", "true"),
+    ],
+)  # fmt: skip
+def test_json_of_another_shape_is_called_as_json_does(bad: bytes, says: str) -> None:
+    rejected(bad, "not_a_record", f"JSON of {says}, not of an object")
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("True", 'by.bought="True": must be true, false, a number or numeric text'),
+        ({"a": [True, None, "é"]}, 'by.bought={"a": [true, null, "é"]}: must be true, false'),
+    ],
+)
+def test_a_flag_that_is_none(value: Any, says: str) -> None:
+    plan = shop(actions={"flags": {"BUY": "by.bought"}})
+    (row,) = read(texts(line(i=1, by={"bought": value})), plan).rejected.to_pylist()
+    assert row["detail"].startswith(says)
+
+
 @pytest.mark.parametrize("bad", [b"{}", b'{"v":1}', line(u=None), line(u="")])
 def test_missing_or_null_or_empty_user(bad: bytes) -> None:
     rejected(bad, "missing_user", "u is")
@@ -101,7 +125,7 @@ def test_ahead_of_the_kafka_clock_by_more_than_the_skew() -> None:
 
 def test_an_action_the_spec_does_not_know() -> None:
     row = rejected(
-        line(i=1, a="SELL"), "unknown_action", "a='SELL': must be one of VIEW, LIKE, BUY"
+        line(i=1, a="SELL"), "unknown_action", 'a="SELL": must be one of VIEW, LIKE, BUY'
     )
     assert row["event_time"].timestamp() * 1000 == T
     rejected(line(i=1, a=["VIEW", "SELL"]), "unknown_action")
@@ -186,7 +210,7 @@ def test_invalid_utf8(bad: bytes) -> None:
 
 
 def test_a_byte_order_mark_is_no_json() -> None:
-    rejected(b"\xef\xbb\xbf" + GOOD, "malformed")
+    rejected(b"\xef\xbb\xbf" + GOOD, "malformed", "not JSON: begins with a byte order mark")
 
 
 @pytest.mark.parametrize("bad", [b'"\\ud800"', b'"\\udc00x"', b'["\\ud800"]', b'{"\\udfff":1}'])
@@ -201,7 +225,8 @@ def test_a_text_with_nul_is_a_text() -> None:
 
 
 def test_numbers_too_long_to_be_read() -> None:
-    rejected(line()[:-1] + b',"junk":' + b"9" * 4301 + b"}", "malformed")
+    rejected(line()[:-1] + b',"junk":' + b"9" * 4301 + b"}", "malformed", "more than 4,300 digits")
+    rejected(line()[:-1] + b',"t":1%s.5}' % (b"0" * 300), "bad_time", "t=1000000")
     rejected(
         line()[:-1] + b',"i":1e999}', "bad_type", "1e999 is not a number from -1.8e308 to 1.8e308"
     )
