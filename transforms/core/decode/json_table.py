@@ -16,7 +16,7 @@ import pyarrow.json as pj
 
 from transforms.core.arrays import Ints
 from transforms.core.decode.json_schema import has_floats, schema_of, with_floats
-from transforms.core.decode.long_numbers import have_any, long_numbers
+from transforms.core.decode.long_numbers import Rounded
 from transforms.core.decode.plain_texts import plain_texts
 from transforms.core.decode.plan import Keys
 
@@ -64,11 +64,11 @@ def tables_of(
 
 def _unrounded(read: Tables, texts: Sequence[bytes], decimals: Sequence[Keys]) -> Tables:
     """The same without the records where a number of these fields may be rounded."""
-    pattern, out = long_numbers(decimals), Tables(left=read.left)
+    finder, out = Rounded(decimals), Tables(left=read.left)
     for table, places in read.parts:
         rounded = np.zeros(len(places), bool)
         if has_floats(table.schema, decimals):
-            rounded = have_any(pattern, [texts[place] for place in places.tolist()])
+            rounded = finder.where([texts[place] for place in places.tolist()])
         if rounded.any():
             out.left.append(places[rounded])
             out.parts.append((table.filter(pa.array(~rounded)), places[~rounded]))
