@@ -1,5 +1,6 @@
 """The oracle, held to examples reckoned by hand: ids, raw records and S1."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -164,3 +165,11 @@ def test_dictionary_of_hashed_ids() -> None:
     named = {("item", "a"), ("category:topic", "b"), ("feature:land", "de"), ("feature:likes", "f")}
     assert kinds == named
     assert all(identity == id_of(text) for _, identity, text in result.dictionary)
+
+
+def test_s1_numbers_count_by_their_decimal_text() -> None:
+    raw = b'{"t":1600000000.999999999,"p":4.99999999999999999999,"f":1e-400}'
+    record = parse(raw, 1000)
+    assert fields.number(record["t"]) == Decimal("1600000000.999999999")
+    assert fields.number(record["p"]) == Decimal("4.99999999999999999999")
+    assert fields.flag(record, "f")

@@ -7,7 +7,7 @@ from fractions import Fraction
 from math import floor
 from typing import Any
 
-from tests.oracles.raw import RejectionError
+from tests.oracles.raw import RejectionError, Written
 from tests.oracles.text import is_scalar, text_of
 
 Record = dict[str, Any]
@@ -51,7 +51,7 @@ def number(value: Any) -> Decimal | None:
     """A finite number, or numeric text, by its decimal text; None if it is neither."""
     if isinstance(value, bool) or not is_scalar(value):
         return None
-    written = text_of(value)
+    written = value.text if isinstance(value, Written) else text_of(value)
     try:
         return Decimal(written) if _NUMBER.fullmatch(written) else None
     except InvalidOperation:  # an exponent of twenty digits

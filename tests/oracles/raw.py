@@ -8,6 +8,18 @@ class RejectionError(Exception):
     """A record is rejected; its one argument is the reason."""
 
 
+class Written(float):
+    """A number with a fraction or an exponent, and its decimal text."""
+
+    text: str
+
+
+def _written(text: str) -> Written:
+    number = Written(text)
+    number.text = text
+    return number
+
+
 def _refuse(word: str) -> float:
     raise ValueError(f"{word} is not JSON")
 
@@ -41,7 +53,12 @@ def parse(raw: bytes | dict[str, Any], max_bytes: int) -> dict[str, Any]:
     if len(raw) > max_bytes:
         raise RejectionError("too_large")
     try:
-        value = json.loads(raw.decode(), parse_constant=_refuse, object_pairs_hook=_object)
+        value = json.loads(
+            raw.decode(),
+            parse_float=_written,
+            parse_constant=_refuse,
+            object_pairs_hook=_object,
+        )
         _check_text(value)
     except (ValueError, RecursionError):  # both decoding errors are ValueErrors
         raise RejectionError("malformed") from None
