@@ -35,7 +35,7 @@ SMALL = Settings(
 )
 KINDS = {
     "hstu": replace(SMALL, cosine=True, negatives=3, stars=True, genres=True),
-    "full": replace(SMALL, negatives=0, traits=True, average=0.9, newest=0.5),
+    "full": replace(SMALL, negatives=0, traits=True, newest=0.5),
     "sasrec": replace(SASREC, width=8, length=4, batch=3, epochs=3, negatives=3),
 }
 

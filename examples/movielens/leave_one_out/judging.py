@@ -3,8 +3,6 @@
 Legend: U users, B users of a batch, W contents of a window, I items and none.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -32,19 +30,19 @@ class Judged(NamedTuple):
 
 @torch.no_grad()
 def judged(training: Training) -> Judged:
-    """With the weights as they are now, or their moving average."""
+    """With the weights as they are now."""
     histories, shown = training.histories, training.shown
     end_U = shown.ends(histories) + 1
     room = min(USERS, histories.users) * shown.longest(histories)
     ranked, lost = [], []
-    with averaged(training):
-        for user_B in torch.arange(histories.users, device=end_U.device).split(USERS):
-            end_B = end_U[user_B]
-            batch = batch_of(histories, shown, user_B, end_B, room, training.step)
-            scores_BI = training.model.scores(batch)
-            target_B = histories.item_N[end_B - 1]
-            ranked.append(ranks(scores_BI, target_B, _seen(training, user_B)))
-            lost.append(_loss(scores_BI / training.settings.temperature, target_B))
+    training.model.eval()
+    for user_B in torch.arange(histories.users, device=end_U.device).split(USERS):
+        end_B = end_U[user_B]
+        batch = batch_of(histories, shown, user_B, end_B, room, training.step)
+        scores_BI = training.model.scores(batch)
+        target_B = histories.item_N[end_B - 1]
+        ranked.append(ranks(scores_BI, target_B, _seen(training, user_B)))
+        lost.append(_loss(scores_BI / training.settings.temperature, target_B))
     return Judged(torch.cat(ranked).cpu(), torch.cat(lost).cpu())
 
 
@@ -59,22 +57,3 @@ def _seen(training: Training, user_B: Tensor) -> Tensor:
     at_BW = end_B[:, None] - 1 - torch.arange(shown.length, device=user_B.device)
     is_there_BW = at_BW >= histories.offsets_U1[user_B][:, None]
     return torch.where(is_there_BW, histories.item_N[at_BW.clamp(min=0)], 0)
-
-
-@contextmanager
-def averaged(training: Training) -> Iterator[None]:
-    """With the weights that are judged: the moving average, where there is one."""
-    model = training.model
-    was = {name: p.detach().clone() for name, p in model.named_parameters()}
-    model.eval()
-    _put(model, training.average if training.settings.average else was)
-    try:
-        yield
-    finally:
-        _put(model, was)
-
-
-@torch.no_grad()
-def _put(model: torch.nn.Module, weights: dict[str, Tensor]) -> None:
-    for name, parameter in model.named_parameters():
-        parameter.copy_(weights[name])

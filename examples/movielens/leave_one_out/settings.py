@@ -11,9 +11,7 @@ class Settings:
     `query_width` and `value_width` are of a head. `time`: bias by time; `traits`, `genres` and
     `stars`: what is shown beside the items. `negatives` of each position, or 0: all items. `newest`
     is the share of users whose newest window is learned in an epoch, others have one from anywhere.
-    `cosine`: the rate falls to zero along one. `average`: the weights that are judged are a moving
-    average, which keeps this much in a step; 0: the weights themselves. `precision` is of HSTU's
-    blocks.
+    `cosine`: the rate falls to zero along one. `precision` is of HSTU's blocks.
     """
 
     encoder: Literal["hstu", "sasrec"] = "hstu"
@@ -34,9 +32,7 @@ class Settings:
     epochs: int = 101
     batch: int = 128
     rate: float = 1e-3
-    weight_decay: float = 0.0
     cosine: bool = False
-    average: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
 
 

@@ -1,4 +1,4 @@
-"""A run over many epochs: steps, on a GPU as one CUDA graph, the moving average, and its state.
+"""A run over many epochs: steps, on a GPU as one CUDA graph, and its state.
 
 Nothing that is drawn has a state: it is a hash of seed, epoch, user and place. So a run that is
 resumed goes on as if it had not stopped.
@@ -40,16 +40,13 @@ class Training:
         self.histories = histories.to(device)
         longest = self.shown.longest(histories)
         self.model = NextItem(histories, settings, longest, seed).to(device)
-        self.average = {name: p.detach().clone() for name, p in self._parameters()}
-        self.rate, self.forgets, self.step = (
-            torch.zeros((), dtype=kind, device=device)
-            for kind in (torch.float32, torch.float32, torch.int64)
-        )
+        self.rate = torch.zeros((), device=device)
+        self.step = torch.zeros((), dtype=torch.int64, device=device)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=self.rate,
             betas=BETAS,
-            weight_decay=settings.weight_decay,
+            weight_decay=0.0,
             fused=True,
             capturable=device.type == "cuda",
         )
@@ -94,7 +91,6 @@ class Training:
         settings = self.settings
         falls = (1 + math.cos(math.pi * done / steps)) / 2 if settings.cosine else 1.0
         self.rate.fill_(settings.rate * falls)
-        self.forgets.fill_(max(1 - settings.average, 1 / (1 + done)))
         self.step.fill_(self.seed * 1_000_003 + done)
 
     def _step(self) -> None:
@@ -121,9 +117,6 @@ class Training:
         loss.backward()
         self.optimizer.step()
         self.loss.copy_(loss.detach())
-        if self.settings.average:
-            for name, parameter in self._parameters():
-                self.average[name].lerp_(parameter.detach(), self.forgets)
 
     def _parameters(self) -> Iterator[tuple[str, Tensor]]:
         return self.model.named_parameters()
@@ -143,8 +136,6 @@ class Training:
         with torch.no_grad():
             for name, parameter in names.items():
                 parameter.copy_(saved[f"weight/{name}"])
-                if self.settings.average:
-                    self.average[name].copy_(saved[f"average/{name}"])
                 self.optimizer.state[parameter] = {
                     key: saved[f"{key}/{name}"] for key in ("exp_avg", "exp_avg_sq", "step")
                 }
@@ -153,8 +144,6 @@ class Training:
         state = {}
         for name, parameter in self._parameters():
             state[f"weight/{name}"] = parameter.detach()
-            if self.settings.average:
-                state[f"average/{name}"] = self.average[name]
             for key, tensor in self.optimizer.state[parameter].items():
                 state[f"{key}/{name}"] = tensor
         return {name: tensor.contiguous() for name, tensor in state.items()}
