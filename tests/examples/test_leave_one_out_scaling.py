@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from examples.movielens.leave_one_out.batches import Shown, batch_of
 from examples.movielens.leave_one_out.histories import Histories
@@ -74,6 +73,9 @@ def test_flop_are_those_that_pytorch_counts() -> None:
     """But for what plain attention computes of later positions, and the table of places, from
     which we look up and it multiplies."""
     users, length, items = 3, 6, 40
+    # It imports Triton, which nobody may before tests/kernels has chosen its interpreter.
+    from torch.utils.flop_counter import FlopCounterMode
+
     settings = replace(sized(32, 2, 16), length=length, batch=users, precision="float32")
     histories, held = flat(users, length + 3, items), 2
     shown = Shown(length, traits=False, held=held)
