@@ -215,6 +215,24 @@ def test_parts_of_the_time_are_whole_sessions(sessions: Sessions) -> None:
         assert part * every / 4 <= count < part * every / 4 + 2 * most
 
 
+def test_a_user_of_whom_more_is_asked_has_what_came_before(sessions: Sessions) -> None:
+    """By a plain loop, at each session's end: also of the user whose row is the first of all."""
+    rows = [
+        *zip(
+            *(x.tolist() for x in (sessions.user_R, sessions.end_R, sessions.contents_R)),
+            strict=True,
+        )
+    ]
+    for since in {end for _, end, _ in rows}:
+        newest = sessions.newest(since, 1 << 62)
+        asked = [rows[row][0] for row in newest.row_U.tolist()]
+        before = [
+            max((n for user, end, n in rows if user == each and end <= since), default=0)
+            for each in asked
+        ]
+        assert newest.before_U.tolist() == before
+
+
 def test_popularity_is_that_of_a_plain_loop(sessions: Sessions) -> None:
     found, wanted = popularity(sessions), []
     heat: dict[int, float] = {}
