@@ -108,9 +108,9 @@ class _FreshnessBias(torch.autograd.Function):
         from kernels.freshness_bias_triton import forward
 
         *tables, now_N, of, ctx.each = arguments
-        ctx.save_for_backward(now_N, of.first_S, of.last_S, of.heat_HS)
-        ctx.buckets = len(tables[0])
         known = (now_N, of.first_S, of.last_S, of.heat_HS)
+        ctx.save_for_backward(*known)
+        ctx.buckets = len(tables[0])
         return forward(tables, known, HALF_LIVES, GRAIN, ctx.each)
 
     @staticmethod
