@@ -1,12 +1,11 @@
 """A broker with locked doors: TLS, client certificates, passwords, and an authorizer."""
 
 import shutil
-import socket
 import subprocess
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from kafka.admin import (
 from kafka_client.clients import Connection, admin
 from kafka_client.topics import create_topics
 from pipeline.broker import Broker, Listener
+from pipeline.java.ports import free_ports
 
 PASSWORDS = {"alice": "open-sesame-7f3a", "bob": "xyzzy-plugh-91c2", "carol": "swordfish-55e8"}
 """Of the users, of whom bob and carol may use SCRAM, and alice PLAIN."""
@@ -201,10 +201,3 @@ def _openssl(folder: Path, *words: str) -> None:
         command, cwd=folder, capture_output=True, text=True, timeout=30, check=False
     )
     assert ran.returncode == 0, ran.stderr
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(probe.getsockname()[1]) for probe in probes]

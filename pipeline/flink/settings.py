@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline.java.ports import HOST, free_port
+from pipeline.java.ports import HOST, free_port, free_ports
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ class Ports:
     @classmethod
     def free(cls, rest: int = 0) -> "Ports":
         """Free ports; `rest` is Flink's own port, 0 for any. Raises JavaError."""
-        names = [name for name in cls.__annotations__ if name != "rest"]
-        return cls(rest=free_port(rest), **{name: free_port() for name in names})
+        names = list(cls.__annotations__)
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        return cls(**ports | ({"rest": free_port(rest)} if rest else {}))
 
     def as_dict(self) -> dict[str, int]:
         """The ports by name."""

@@ -16,6 +16,7 @@ from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.portability.portable_runner import PipelineResult
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.java.ports import free_port
 from pipeline.metrics import (
     check_metrics,
     counters,
@@ -156,12 +157,6 @@ def test_a_histogram_has_all_its_buckets(tmp_path: Path) -> None:
 def test_a_runner_that_tells_nothing_yet_gives_no_zeros(tmp_path: Path) -> None:
     write_metrics(Result([("beam", "elements", 3)]), tmp_path / "metrics.prom")
     assert parsed((tmp_path / "metrics.prom").read_text()) == {}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_each_scrape_asks_the_job_server_anew() -> None:

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from model.reporting.names import figure
 from model.reporting.prometheus import Prometheus
 from model.reporting.report import Reported
+from pipeline.java.ports import free_port
 from schemas.failures import UsageError
 
 ODD = 'a/b "c"\\\n%2F'
@@ -31,11 +32,6 @@ def parsed(text: str) -> dict[Sample, float]:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def asked(port: int) -> str:
