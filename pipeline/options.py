@@ -90,8 +90,8 @@ def run_of(
         _check_for_files(until, start, more.get("group"))
     if security and kafka_in is None and topic is None:
         raise UsageError("--kafka is for Kafka; neither the input nor an output is")
-    if backfill is not None and bounded:
-        raise UsageError(f"--backfill={backfill}: is for a stream, to read before what comes")
+    if bounded:
+        _check_bounded(backfill, interval, hand_back)
     folder_in = _folder("--input", read) if kafka_in is None else _folder("--backfill", backfill)
     check_apart(spec, spec_file, folder_in, folder)
     more["shards"] = more.get("shards") or (BOUNDED_SHARDS if bounded else STREAM_SHARDS)
@@ -117,6 +117,15 @@ def _check_for_files(until: str | None, start: str, group: str | None) -> None:
         raise UsageError(f"--start={start}: is for Kafka; files are read from their beginnings")
     if group is not None:
         raise UsageError(f"--group={group}: is for Kafka; files have no offsets to commit")
+
+
+def _check_bounded(backfill: Path | None, interval: str | None, hand_back: str | None) -> None:
+    if backfill is not None:
+        raise UsageError(f"--backfill={backfill}: is for a stream, to read before what comes")
+    if interval is not None:
+        raise UsageError(f"--interval={interval}: is for a stream; bounded input fires at its end")
+    if hand_back is not None:
+        raise UsageError(f"--hand-back={hand_back}: is for a stream; bounded input is read through")
 
 
 def beam_of(given: Sequence[str], bounded: bool) -> PipelineOptions:

@@ -64,6 +64,8 @@ def test_how_often_a_reader_hands_back() -> None:
     assert asked(KAFKA, FLINK, until=None, hand_back="10s").hand_back == 10.0
     with pytest.raises(UsageError, match="--hand-back=often"):
         asked(KAFKA, FLINK, until=None, hand_back="often")
+    with pytest.raises(UsageError, match="--interval=soon"):
+        asked(KAFKA, FLINK, until=None, interval="soon")
 
 
 def refused() -> None:
