@@ -8,9 +8,11 @@ heads · D width of a query or key head · V width of a value head · P relative
 buckets.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 CANDIDATES, TOKENS = 64, 16
@@ -46,14 +48,16 @@ class Queries:
     time_Q: Tensor
 
     @staticmethod
-    def blocks(counts: list[int], most: int) -> list[tuple[int, int, int]]:
-        """Blocks of at most so many, where history b has so many queries, one after the other."""
-        starts = accumulate(counts, initial=0)
-        return [
-            (start + first, min(count - first, most), history)
-            for history, (start, count) in enumerate(zip(starts, counts, strict=False))
-            for first in range(0, count, most)
-        ]
+    def blocks(counts: Sequence[int], most: int) -> npt.NDArray[np.int32]:
+        """Blocks [N, 3] of at most so many, where history b has so many queries, one after the
+        other."""
+        count_B = np.asarray(counts, np.int32)
+        blocks_B = -(-count_B // most)
+        history_N = np.repeat(np.arange(len(count_B)), blocks_B)
+        nth_N = np.arange(len(history_N)) - (blocks_B.cumsum() - blocks_B)[history_N]
+        first_N = (count_B.cumsum() - count_B)[history_N] + nth_N * most
+        size_N = np.minimum(count_B[history_N] - nth_N * most, most)
+        return np.stack([first_N, size_N, history_N], 1).astype(np.int32)
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,10 @@ class KeyCache:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def of_block(self, number: int) -> tuple[Tensor, Tensor]:
+        """The keys and values of a block, [R, H, D] and [R, H, V]."""
+        return self.k_SRHD[number], self.v_SRHV[number]
+
     def figures(self) -> dict[str, float]:
         """Users, bytes of the pool and of the pages that users have, and what was counted."""
         used = (self.pages - len(self._free)) * self.page_bytes

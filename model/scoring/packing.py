@@ -149,10 +149,8 @@ class Packing:
         rows.offsets_B1.numpy()[1:][histories] = list(accumulate(self._new_B))
         for name, category in self._categories.items():
             self._write_category(rows, rows.categories[name], category, tokens, asked)
-        if tokens:
-            rows.token_N3.numpy()[: len(self._token_blocks)] = self._token_blocks
-        if asked:
-            rows.candidate_N3.numpy()[: len(self._candidate_blocks)] = self._candidate_blocks
+        rows.token_N3.numpy()[: len(self._token_blocks)] = self._token_blocks
+        rows.candidate_N3.numpy()[: len(self._candidate_blocks)] = self._candidate_blocks
         rows.page_BX[histories] = self._page_BX
         rows.length_B.numpy()[histories] = self._lengths
         rows.before_B.numpy()[histories] = self._before_B

@@ -62,7 +62,7 @@ class Running:
         for number, (user, history) in enumerate(histories.items()):
             start, stop = known[user], history.tokens
             if start < stop:
-                tokens = part_of(history, start, stop)
+                tokens = part_of(history, start, stop) if start else history
                 yield New(number, start, tokens, self._cache.rows(user, start, stop))
 
     def _of_pass(self, packing: Packing) -> Tensor:

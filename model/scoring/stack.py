@@ -18,6 +18,7 @@ from kernels.cached_keys import CachedKeys, Queries, Tables
 from kernels.hstu_attention import RelativeBias, attention_forward
 from kernels.hstu_block_parts import after_attention, before_attention
 from kernels.hstu_block_reference import BlockShape, BlockWeights
+from kernels.kept_rows import keep_rows
 from model.experts import Experts
 from model.hstu import EPS, Block
 from model.ranking import Ranking
@@ -108,8 +109,7 @@ class CachedStack:
         for number, block in enumerate(self._blocks):
             u_RG, v_RHV, q_RHD, k_RHD = before_attention(x_RM, block.weights, block.shape)
             if tokens:
-                cache.k_SRHD[number, rows.row_T] = k_RHD[new]
-                cache.v_SRHV[number, rows.row_T] = v_RHV[new]
+                keep_rows(*cache.of_block(number), rows.row_T, k_RHD[new], v_RHV[new])
             parts = (q_RHD, k_RHD, v_RHV)
             sums = []
             if number + 1 == len(self._blocks):  # nobody asks what it makes of tokens
@@ -163,5 +163,5 @@ def _of_candidates(block: _Fixed, parts: Parts, rows: Rows, cache: KeyCache, num
 
 def _there(cache: KeyCache, number: int, rows: Rows, length_B: Tensor) -> CachedKeys:
     """What a block finds in the cache of so many tokens of each history."""
-    places = (cache.time_R, rows.page_BX, length_B, PAGE)
-    return CachedKeys(cache.k_SRHD[number], cache.v_SRHV[number], *places)
+    k_RHD, v_RHV = cache.of_block(number)
+    return CachedKeys(k_RHD, v_RHV, cache.time_R, rows.page_BX, length_B, PAGE)

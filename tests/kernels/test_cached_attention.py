@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from kernels.cached_attention import cached_attention
@@ -90,9 +93,7 @@ def case(
         torch.randn(total, heads, width, generator=chance).to(device),
         torch.randn(total, heads, value_width, generator=chance).to(device),
     )
-    blocks = torch.tensor(
-        Queries.blocks(counts, CANDIDATES if candidates else TOKENS), dtype=torch.int32
-    ).view(-1, 3)
+    blocks = torch.from_numpy(Queries.blocks(counts, CANDIDATES if candidates else TOKENS))
     return Case(
         torch.randn(total, heads, width, generator=chance).to(device),
         own if candidates else None,
@@ -227,6 +228,17 @@ def test_what_is_wrong_would_be_seen(broken: dict[str, int], device: torch.devic
     assert relative_error(each.attend("triton"), right) < 1e-6
     assert relative_error(oracle(each, **broken), right) > 1e-3  # type: ignore[arg-type]
     assert relative_error(torch.zeros_like(right), right) > 1e-3
+
+
+@given(st.lists(st.integers(0, 70), min_size=1, max_size=6), st.sampled_from([1, 16, 64]))
+def test_blocks_are_those_of_plain_loops(counts: list[int], most: int) -> None:
+    right: list[list[int]] = []
+    for history, count in enumerate(counts):
+        start = sum(counts[:history])
+        right += [[start + n, min(count - n, most), history] for n in range(0, count, most)]
+    found = Queries.blocks(counts, most)
+    assert found.dtype == np.int32
+    assert found.tolist() == right
 
 
 def test_queries_of_no_block_give_zero(device: torch.device) -> None:
