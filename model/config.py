@@ -146,6 +146,9 @@ class TrainConfig(Part):
     )
     seed: Annotated[StrictInt, Field(ge=0, lt=2**31)] = 0
     batch_tokens: Count = Field(default=8_192, description="of all lanes of a step together")
+    updates: Count = Field(
+        default=1, description="gradient steps on each batch, before the next one is read"
+    )
     lanes: Count | None = Field(
         default=None, description="parts that the input is read in; default: one a process"
     )

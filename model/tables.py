@@ -207,20 +207,23 @@ class Tables:
         """How often any table may have been changed."""
         return sum(table.changes for _, table in self.all())
 
-    def learn(self, batch: SequenceBatch, lookup: Lookup, rate: float) -> None:
-        """A step of all rows that were fetched; then new contents join the catalogue, and ids that
-        are too old or too many go. All processes call this together."""
+    def learn(self, lookup: Lookup, rate: float) -> None:
+        """A step of all rows that were fetched. All processes call this together."""
         fetched = [*(f for f, _ in lookup.of_category.values()), *lookup.of_feature.values()]
         tables = [*self.categories.values(), *self.features.values()]
         for table, each in zip([*tables, self.content], [*fetched, lookup.content], strict=True):
             table.apply(each, rate)
+
+    def advance(self, batch: SequenceBatch, lookup: Lookup) -> None:
+        """After a batch: its new contents join the catalogue, and ids that are too old or too many
+        go. All processes call this together."""
         known_e = lookup.content_id_E
         if not lookup.content.all_known:
             known_e = known_e[lookup.known_E]
         self.catalogue.add(known_e, self.now_ms)
         new_n = (of_session(batch) & (batch.type_T == CONTENT)).nonzero().squeeze(1)
         self.catalogue.engage(batch.id_T[new_n], batch.time_T[new_n])
-        for table in tables:
+        for table in [*self.categories.values(), *self.features.values()]:
             table.evict(self.now_ms)
         self.catalogue.remove(self.content.evict(self.now_ms))
 

@@ -62,58 +62,67 @@ class Trainer:
         self.step = self.tokens = self.sequences = 0
 
     def learn(self, batches: Sequence[SequenceBatch]) -> None:
-        """Scores the batches of this process's lanes, then trains on them: one step.
+        """Scores the batches of this process's lanes, then trains on them, by as many updates as
+        the settings say: one step.
 
         All processes call this together, each with one batch or more; of what has no sequences
         nothing is learned.
         """
         batch = SequenceBatch.joined(batches).to(self.device)
-        others_S = other_contents(
-            batch, self.tables.catalogue, self.spec, self.config, self._seed, self.exchange
-        )
-        lookup = self.tables.fetch(batch, others_S)
-        self.optimizer.zero_grad(set_to_none=True)
-        self._loss(batch, lookup).backward()
-        self._sum_gradients()
-        factor = self._warmth()
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["full_rate"] * factor
-        self.optimizer.step()
-        self.tables.learn(batch, lookup, self.config.optimizer.table_rate * factor)
+        for update in range(self.config.updates):
+            lookup = self._update(batch, update)
+        self.tables.advance(batch, lookup)
         self._count(batch)
 
     def report(self) -> dict[str, float]:
         """The figures since the report before, and over all steps; the same on all processes."""
         return {**self.windows.report(), **self.tables.figures()}
 
-    @property
-    def _seed(self) -> int:
-        """What the draws of this step are hashed from; no two steps have the same."""
-        return self.config.seed + 1_000_003 * self.step
+    def _update(self, batch: SequenceBatch, update: int) -> Lookup:
+        """One of a step's updates, of which the first also scores; gives what it learned from."""
+        seed = self._seed(update)
+        others_S = other_contents(
+            batch, self.tables.catalogue, self.spec, self.config, seed, self.exchange
+        )
+        lookup = self.tables.fetch(batch, others_S, sighted=update == 0)
+        self.optimizer.zero_grad(set_to_none=True)
+        self._loss(batch, lookup, seed, scores=update == 0).backward()
+        self._sum_gradients()
+        factor = self._warmth()
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["full_rate"] * factor
+        self.optimizer.step()
+        self.tables.learn(lookup, self.config.optimizer.table_rate * factor)
+        return lookup
 
-    def _loss(self, batch: SequenceBatch, lookup: Lookup) -> Tensor:
+    def _seed(self, update: int) -> int:
+        """What the draws of an update are hashed from; no two have the same."""
+        return self.config.seed + 1_000_003 * (self.step * self.config.updates + update)
+
+    def _loss(self, batch: SequenceBatch, lookup: Lookup, seed: int, *, scores: bool) -> Tensor:
         """This process's part of the mean loss over all targets."""
-        new_only = self.config.targets == "session"
+        new_only, dropout = self.config.targets == "session", self.config.model.dropout > 0
         sums, balances = {}, torch.zeros((), device=self.device)
         token_TM = self.model.embedding.tokens(batch, lookup)
         positions = {name: task.positions(batch) for name, task in self.model.tasks()}
         for name, task in self.model.tasks():
             self.model.eval()
-            if self.config.model.dropout:
+            if scores and dropout:
                 with torch.no_grad():
                     scored = task(batch, token_TM, self.model.embedding, positions=positions[name])
                     self.scores[name].add(scored, batch, lookup)
             self.model.train()
-            said = task(batch, token_TM, self.model.embedding, self._seed, positions[name])
-            if not self.config.model.dropout:
+            said = task(batch, token_TM, self.model.embedding, seed, positions[name])
+            if scores and not dropout:
                 self.scores[name].add(said, batch, lookup)
             sums[name] = said.loss(lookup, new_only)
             balances = balances + said.balance
+        if scores:
+            self.losses.add(sums)
         return self._mean(sums) + BALANCE * balances
 
     def _mean(self, sums: Mapping[str, tuple[Tensor, Tensor]]) -> Tensor:
         """The sum over tasks of the mean over targets, of which this process has a part."""
-        self.losses.add(sums)
         counts = self.exchange.sum_(torch.stack([count.detach() for _, count in sums.values()]))
         losses = torch.stack([loss for loss, _ in sums.values()])
         return (losses / counts.clamp(min=1)).sum()

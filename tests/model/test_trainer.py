@@ -19,6 +19,8 @@ from tests.model import shop
 
 SMALL = {"width": 8, "blocks": 1, "heads": 2, "query_width": 4, "value_width": 4}
 
+FAST = {"rate": 1e-2, "table_rate": 3e-2}
+
 
 def trainer(**settings: Any) -> Trainer:
     config = {"model": SMALL, "retrieval": {"negatives": 20}, **settings}
@@ -51,8 +53,7 @@ BFLOAT16 = {**SMALL, "experts": 3, "precision": "bfloat16"}
 def test_it_learns_what_there_is_to_learn(
     batches: list[SequenceBatch], more: dict[str, Any]
 ) -> None:
-    rates = {"rate": 1e-2, "table_rate": 3e-2}
-    made = trainer(optimizer=rates, retrieval={"negatives": 30, "temperature": 0.3}, **more)
+    made = trainer(optimizer=FAST, retrieval={"negatives": 30, "temperature": 0.3}, **more)
     for batch in batches[:10]:
         made.learn([batch])
     early = figures(made)
@@ -140,6 +141,35 @@ def test_the_loss_is_the_mean_over_targets(batches: list[SequenceBatch], targets
     assert figures(made)["loss/mean/task=ranking"] == pytest.approx(losses.item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_a_batch_is_scored_counted_and_sighted_once_whatever_its_updates(
+    batches: list[SequenceBatch], dropout: float
+) -> None:
+    model = {**SMALL, "dropout": dropout}
+    once, often = (
+        trainer(updates=n, model=model, vocabulary={"admit_after": 3}, optimizer=FAST)
+        for n in (1, 5)
+    )
+    for made in (once, often):
+        made.learn([batches[0]])
+    assert figures(once) == figures(often)
+    assert (once.step, once.tokens, once.sequences) == (often.step, often.tokens, often.sequences)
+    for one, other in zip(_sightings(once), _sightings(often), strict=True):
+        assert torch.equal(one, other)
+    for made in (once, often):
+        made.learn([batches[0]])
+    little, much = figures(once), figures(often)
+    for name in ("loss/mean/task=ranking", "loss/mean/task=retrieval"):
+        assert much[name] < little[name] - 0.01
+
+
+def _sightings(made: Trainer) -> list[torch.Tensor]:
+    """What the catalogue and the table of contents keep of how often and when ids came."""
+    table = made.tables.content.state()
+    kept = [table[name] for name in ("ids", "first_seen", "last_seen", "cells", "counts")]
+    return [*kept, *made.tables.catalogue.state().values()]
+
+
 def test_a_step_without_sequences_changes_nothing_but_its_number() -> None:
     made = trainer()
     before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
@@ -193,7 +223,7 @@ def test_other_contents_may_be_those_of_the_batch(batches: list[SequenceBatch]) 
 
 @pytest.fixture
 def learned(batches: list[SequenceBatch]) -> Trainer:
-    made = trainer(optimizer={"rate": 1e-2, "table_rate": 3e-2})
+    made = trainer(optimizer=FAST)
     for batch in batches:
         made.learn([batch])
     return made
