@@ -40,11 +40,11 @@ class Variant:
 EVERY: Changes = {"sampling": {"tokens": None}, "batch_tokens": 2_048}
 """All sequences are learned."""
 LATE = 8_192
+DROPPED: Changes = {"model": {"dropout": 0.2}}
 
 MANY: Changes = EVERY | {"batch_tokens": 16_384, "optimizer": {"rate": 0.002}}
 """Of rivals: steps of about as many users as published results are made with."""
 EPOCHS = 30
-DROPPED: Changes = MANY | {"model": {"dropout": 0.2}}
 
 
 def budget(tokens: int, late_tokens: int) -> Variant:
@@ -64,21 +64,15 @@ def rival(changes: Changes, **how: Any) -> Variant:
 
 VARIANTS: dict[str, Variant] = {
     "all": Variant(EVERY, late_tokens=LATE),
+    "all-thrice": Variant(EVERY | DROPPED | {"updates": 3}, late_tokens=LATE),
     "all-warm": Variant(EVERY | {"retrieval": {"temperature": 0.2}}, late_tokens=LATE),
-    "all-cold": Variant(EVERY | {"retrieval": {"temperature": 0.05}}, late_tokens=LATE),
-    "all-small": Variant(EVERY | {"batch_tokens": 1_024}, late_tokens=2 * LATE),
-    "all-wide": Variant(
-        EVERY | {"model": {"width": 256, "heads": 4}, "optimizer": {"rate": 0.0005}},
-        late_tokens=LATE,
-    ),
     "c64": budget(64, 2_048),
     "c256": budget(256, 4_096),
     "c1024": budget(1_024, LATE),
     **{f"alpha{alpha}": shortened(alpha) for alpha in (1.6, 1.7, 1.8, 1.9)},
     "rival-validated": rival(MANY, kind="frozen", share=0.75, until=0.8),
-    "rival-dropout-validated": rival(DROPPED, kind="frozen", share=0.75, until=0.8),
-    "rival": rival(MANY, kind="online after", late_tokens=LATE),
-    "rival-dropout": rival(DROPPED, kind="frozen"),
-    "rival-refitted": rival(MANY, kind="refitted", again=1),
+    "rival-dropout-validated": rival(MANY | DROPPED, kind="frozen", share=0.75, until=0.8),
+    "rival": rival(MANY | DROPPED, kind="online after", late_tokens=LATE),
+    "rival-refitted": rival(MANY | DROPPED, kind="refitted", again=1),
     "popular": Variant(kind="popular"),
 }
