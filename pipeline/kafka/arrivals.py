@@ -40,7 +40,7 @@ class _Part:
     rows: pa.Table
     message: Ints
     within: Ints
-    fetched: Fetched | None  # None: tombstones, which have no bytes
+    fetched: Fetched | None  # None: tombstones, which have no value
     decoded: tuple[Decoded, Plan] | None
 
     @property
@@ -295,10 +295,12 @@ def _keyless(topic: str, tombstone: Record, partition: int) -> Damaged:
 
 
 def _with_raw(rows: pa.Table, part: _Part, which: Bools) -> pa.Table:
-    """The rows with the raw bytes of some of them."""
+    """The rows with the raw bytes of some of them: of a tombstone those of its key, the user."""
     raw: list[bytes | None] = [None] * rows.num_rows
-    if part.fetched is not None:
-        for i in np.flatnonzero(which).tolist():
+    for i in np.flatnonzero(which).tolist():
+        if part.fetched is None:
+            raw[i] = rows["user"][i].as_py().encode()
+        else:
             raw[i] = raw_of(part.fetched, int(part.within[i]))
     at = rows.schema.get_field_index("raw")
     return rows.set_column(at, rows.schema.field(at), pa.array(raw, pa.binary()))

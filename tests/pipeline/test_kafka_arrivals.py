@@ -143,12 +143,16 @@ def test_s13_a_tombstone_erases_at_its_kafka_timestamp_and_moves_no_watermark() 
     assert mark.job == BEFORE_ALL
 
 
-def test_s3_a_tombstone_may_be_late_too() -> None:
-    messages = [message(view(1000)), Message(None, 1000 - HORIZON, key=b"u")]
-    found = arrived(messages, watermark())
+@pytest.mark.parametrize("sole", [True, False])
+def test_s3_a_tombstone_may_be_late_too_and_says_whom_it_was_to_erase(sole: bool) -> None:
+    messages = [message(view(1000)), Message(None, 1000 - HORIZON, key="ü".encode())]
+    found = arrived(messages, watermark(), sole)
+    if not sole:
+        assert [row["raw"] for row in found[OBSERVATIONS] if row["erase"]] == ["ü".encode()]
+        return
     assert times(found) == [1000]
     (row,) = found["late"]
-    assert row["raw"] is None
+    assert row["raw"] == "ü".encode()
     assert row["reason"] == "behind_watermark"
 
 
