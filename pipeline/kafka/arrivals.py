@@ -72,7 +72,7 @@ class Arrivals:
         out: list[Tagged] = []
         written = now()  # the same for all parts: rows written later tell of another reading
         for part, reached in zip(parts, before, strict=True):
-            out += self._tagged(part, reached, written)
+            out += self._tagged(part, reached, watermark.released, written)
         return out
 
     def _topics(self, gathered: Gathered) -> list[str]:
@@ -204,10 +204,11 @@ class Arrivals:
         watermark.advance(int(arrival[-1]))
         return np.split(before, ends)
 
-    def _tagged(self, part: _Part, before: Ints, written: int) -> Iterator[Tagged]:
-        """What a part gives to each output; `before` [rows] is the watermark before each."""
+    def _tagged(self, part: _Part, before: Ints, released: int, written: int) -> Iterator[Tagged]:
+        """What a part gives to each output; `before` [rows] is the watermark before each, and
+        `released` what an earlier job may have released."""
         rows, counts = part.rows, [*self._counts(part, before)]
-        behind = is_late(ints(rows["time"]), before, self._spec.horizon)
+        behind = is_late(ints(rows["time"]), before, self._spec.horizon, released)
         if behind.any():
             late = _with_raw(rows, part, behind)
             if self._sole:

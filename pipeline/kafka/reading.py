@@ -38,8 +38,8 @@ def split_place(place: Place) -> tuple[str, int]:
 
 @dataclass(frozen=True)
 class Reading:
-    """The next offset of each partition; where a bounded reader stops; the watermarks; and among
-    how many readers the partitions were dealt out."""
+    """The next offset of each partition; where a bounded reader stops; the watermarks; among how
+    many readers the partitions were dealt out; and what time may be released by now."""
 
     offsets: dict[Place, int] = field(default_factory=dict)
     stops: dict[Place, int] | None = None
@@ -48,6 +48,7 @@ class Reading:
     watermark: int = BEFORE_ALL
     clock: int = BEFORE_ALL
     readers: int = 1
+    released: int = BEFORE_ALL
 
     @property
     def left(self) -> int:
@@ -56,8 +57,8 @@ class Reading:
             return 1
         return sum(stop - self.offsets[place] for place, stop in self.stops.items())
 
-    def moved(self, offsets: dict[Place, int], watermark: Watermark) -> "Reading":
-        """The reading after a batch."""
+    def moved(self, offsets: dict[Place, int], watermark: Watermark, horizon: int) -> "Reading":
+        """The reading after a batch, of a job whose horizon is `horizon` ms."""
         return replace(
             self,
             offsets=self.offsets | offsets,
@@ -65,19 +66,25 @@ class Reading:
             heard=dict(watermark.heard),
             watermark=watermark.job,
             clock=watermark.clock,
+            released=max(self.released, watermark.job - horizon),
         )
 
     def watermarks(self, idle: int) -> Watermark:
         """The watermark as it stands, to go on from."""
-        return Watermark(idle, dict(self.newest), dict(self.heard), self.watermark, self.clock)
+        newest, heard = dict(self.newest), dict(self.heard)
+        return Watermark(idle, newest, heard, self.watermark, self.clock, self.released)
 
 
 class ReadingCoder(Coder):  # type: ignore[misc]
     """A reading as JSON."""
 
     def encode(self, value: Reading) -> bytes:
-        """The bytes of a reading."""
-        return json.dumps(asdict(value), sort_keys=True).encode()
+        """The bytes of a reading; without what is released where that is not known, as they were
+        before it was kept."""
+        fields = asdict(value)
+        if value.released == BEFORE_ALL:
+            del fields["released"]
+        return json.dumps(fields, sort_keys=True).encode()
 
     def decode(self, encoded: bytes) -> Reading:
         """The reading of these bytes."""

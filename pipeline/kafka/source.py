@@ -171,7 +171,7 @@ class _Read(beam.DoFn, RestrictionProvider):  # type: ignore[misc]
             if not gathered and not self._reads.bounded:
                 _wait(watermark, reader.silence)
             batches += tagged(reader.take_losses())
-            reading = reading.moved(reader.offsets, watermark)
+            reading = reading.moved(reader.offsets, watermark, self._reads.spec.horizon)
             if not tracker.try_claim(reading):
                 return
             reported = estimator.current_watermark()
@@ -244,7 +244,7 @@ class _Stream(_Read):
             for place in found:
                 watermark.add(place, watermark.clock)
             self._reader(number, reading).add(found)
-            tracker.try_claim(reading.moved(found, watermark))
+            tracker.try_claim(reading.moved(found, watermark, self._reads.spec.horizon))
 
     def _found(self, number: int, reading: Reading) -> dict[str, int]:
         reads = self._reads

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.kafka.arrivals import Arrivals
 from pipeline.kafka.merging import Gathered
+from pipeline.kafka.reading import ReadingCoder, start_of
 from schemas.spec import Spec
 from tests.machine import spec_of
 from tests.oracles import shop
@@ -32,7 +33,7 @@ def gathered_of(pairs: list[tuple[str, Message]]) -> Gathered:
 
 def spec(**changes: Any) -> Spec:
     watermark = {"skew": f"{SKEW}ms", "idle": f"{IDLE}ms"}
-    return spec_of(shop.spec_of(horizon=f"{HORIZON}ms", watermark=watermark, **changes))
+    return spec_of(shop.spec_of(**{"horizon": f"{HORIZON}ms", "watermark": watermark, **changes}))
 
 
 def view(time: int, **values: Any) -> Row:
@@ -154,6 +155,22 @@ def test_s3_a_tombstone_may_be_late_too_and_says_whom_it_was_to_erase(sole: bool
     (row,) = found["late"]
     assert row["raw"] == "ü".encode()
     assert row["reason"] == "behind_watermark"
+
+
+def test_s3_what_a_shorter_horizon_released_is_late_with_its_bytes_under_a_longer_one() -> None:
+    begun = start_of({"e/0": 0}, None)
+    mark = begun.watermarks(IDLE)
+    arrived([message(view(1000))], mark)
+    coder = ReadingCoder()
+    left = coder.decode(coder.encode(begun.moved({"e/0": 1}, mark, HORIZON)))
+    messages = [
+        message(view(1000 - HORIZON), at=1000, offset=1),
+        message(view(1001 - HORIZON), at=1000, offset=2),
+    ]
+    found = arrived(messages, left.watermarks(IDLE), horizon="1h")
+    assert times(found) == [1001 - HORIZON]
+    assert [row["raw"] for row in found["late"]] == [messages[0].value]
+    assert left.moved({"e/0": 3}, left.watermarks(IDLE), 3_600_000).released == left.released
 
 
 @pytest.mark.parametrize("key", [None, b"", b"\xff"])

@@ -25,6 +25,9 @@ class Watermark:
     Silence is measured on the clock of arrivals, the largest of Kafka's timestamps so far, so that
     a log read again gives the same answer at any speed; it begins at the first arrival. What has
     no event time moves the clock alone. While all are silent, the largest counts.
+
+    `released` is the time that a job before may have released by a shorter horizon than the
+    present one: it stays so.
     """
 
     idle: int
@@ -32,6 +35,7 @@ class Watermark:
     heard: dict[str, int] = field(default_factory=dict)
     job: int = BEFORE_ALL
     clock: int = BEFORE_ALL
+    released: int = BEFORE_ALL
 
     def add(self, partition: str, arrival: int) -> None:
         """A partition is read from now on; until something comes it holds the job back."""
@@ -99,9 +103,10 @@ def _running(values: Ints, start: int) -> Ints:
     return np.maximum.accumulate(before) if len(values) else values
 
 
-def is_late(time: Ints, watermark: Ints | int, horizon: int) -> Bools:
-    """True where the watermark had reached a record's time + L before the record arrived."""
-    late: Bools = time + horizon <= watermark
+def is_late(time: Ints, watermark: Ints | int, horizon: int, released: int = BEFORE_ALL) -> Bools:
+    """True where the watermark had reached a record's time + L before the record arrived, or what
+    had been `released` reached the time."""
+    late: Bools = (time + horizon <= watermark) | (time <= released)
     return late
 
 
