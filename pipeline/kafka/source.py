@@ -190,16 +190,17 @@ class _Read(beam.DoFn, RestrictionProvider):  # type: ignore[misc]
         self, tagged: Tagged, reported: Timestamp | None, after: Timestamp | None
     ) -> TimestampedValue:
         """A batch at a time that holds the watermark back until it is processed, but not for long:
-        its earliest event time, or where the watermark is beyond that, the watermark. A sole
-        reader tells what the job's watermark will be after it."""
+        a ms before its earliest event time, since a timer of that very time might fire first; or
+        where the watermark is beyond that, the watermark. A sole reader tells what the job's
+        watermark will be after it."""
         tag, batch = tagged
         low = MIN_TIMESTAMP if reported is None else reported
         if tag != OBSERVATIONS:
             return TimestampedValue(tagged, low)
-        earliest = Timestamp(micros=int(ints(batch["time"]).min()) * 1000)
+        before = Timestamp(micros=(int(ints(batch["time"]).min()) - 1) * 1000)
         if self._reads.readers == 1 and after is not None:
             batch = reached(batch, after.micros // 1000)
-        return TimestampedValue((tag, batch), max(earliest, low))
+        return TimestampedValue((tag, batch), max(before, low))
 
     def _is_over(self, seconds: float, far: bool) -> bool:
         """Whether a stream's call has lasted long enough."""

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given
@@ -23,6 +24,7 @@ from pipeline.kafka.source import Reads, ReadUnbounded, _numbers
 from pipeline.kafka.starting import Start
 from tests.machine import spec_of
 from tests.oracles import shop
+from transforms.coders import OBSERVATIONS
 from transforms.core.growth import StateRefused
 from transforms.core.late import BEFORE_ALL
 
@@ -150,6 +152,19 @@ def test_each_reader_looks_for_new_partitions_at_once_and_then_rarely(
     for number in (0, 1, 0, 1):
         stream._discover(number, tracker)
     assert looked == [0, 1]
+
+
+@pytest.mark.parametrize(("reported", "stamp"), [(None, 99), (98, 99), (99, 99), (100, 100)])
+def test_s3_a_batch_holds_the_watermark_short_of_its_earliest_time(
+    reported: int | None, stamp: int
+) -> None:
+    """With L = 0 a timer of that time would release it while the batch is under way."""
+    connection = Connection.from_url("kafka://127.0.0.1:1", {})
+    stream = ReadUnbounded(Reads(spec_of(shop.spec_of()), connection, Start(), bounded=False))
+    batch = pa.RecordBatch.from_pydict({"time": [250, 100, 101]})
+    before = None if reported is None else Timestamp(micros=reported * 1000)
+    given = stream._stamped((OBSERVATIONS, batch), before, None)
+    assert given.timestamp == Timestamp(micros=stamp * 1000)
 
 
 def test_readers_are_numbered() -> None:

@@ -47,7 +47,7 @@ class Runner:
     def take(self, chunk: pa.Table, watermark: int) -> None:
         """The reader gives a chunk, and reports a watermark after it."""
         if chunk.num_rows:
-            self.flying.append((max(int(np.asarray(chunk["time"]).min()), self.read), chunk))
+            self.flying.append((max(int(np.asarray(chunk["time"]).min()) - 1, self.read), chunk))
         self.read = max(self.read, watermark)
 
     def some(self, steps: int) -> None:

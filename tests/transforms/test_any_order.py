@@ -105,6 +105,20 @@ def test_a_time_that_was_released_stays_so_when_a_timer_fires_again(again: int) 
     assert len(tagged(given_then, "late")) == 1
 
 
+def test_s3_with_no_horizon_what_is_under_way_is_not_late_for_a_timer_of_its_own_time() -> None:
+    case_at = 1_700_000_000_000
+    runner = Runner(Stage(spec_of({**_SPEC, "horizon": "0s"}), 500), Random(0))
+    for number, at in enumerate([case_at, case_at + 1000]):  # the first is due when the second is
+        record = {"u": "u", "t": at, "i": number}
+        runner.take(arriving(runner.stage.spec, {"e": [record]}), at)
+        runner.some(5 * (number == 0))
+    runner._come_due()
+    runner.some(9)
+    runner.end()
+    assert tagged(runner.given, "late") == []
+    assert [row["new_contents"] for row in rows_of(runner.given)] == [2]
+
+
 _SPEC = {
     "version": 1,
     "name": "plain",
