@@ -11,6 +11,7 @@ import grpc
 from apache_beam.options.pipeline_options import PortableOptions
 from apache_beam.runners.runner import PipelineState
 
+from kafka_client.clients import Connection
 from kafka_client.groups import check_may_commit
 from kafka_client.topics import partitions_of
 from pipeline.files.find import SUFFIXES, passed_over
@@ -118,10 +119,7 @@ def _check(what: Run, warn: Say) -> None:
             f"--readers={what.readers}: is for streams; bounded input has one, to tell what is late"
         )
     if what.kafka_in is not None:
-        for topic in what.spec.sources:
-            partitions_of(what.kafka_in, topic, "Read")
-        if what.group is not None:
-            check_may_commit(what.kafka_in, what.group)
+        _check_topics(what, what.kafka_in)
     if what.folder_in is not None:
         _check_files(what, what.folder_in, warn)
     if what.folder_out is not None:
@@ -130,6 +128,17 @@ def _check(what: Run, warn: Say) -> None:
         if not what.bounded:
             write_empty(what.folder_out, schemas)
             _keep_spec(what.folder_out, what.spec)
+
+
+def _check_topics(what: Run, kafka: Connection) -> None:
+    most = max(len(partitions_of(kafka, topic, "Read")) for topic in what.spec.sources)
+    if _readers(what) > most:
+        raise UsageError(
+            f"--readers={what.readers}: at most {most}, as many as a topic has partitions; "
+            "a reader without any would hold the watermark back for ever"
+        )
+    if what.group is not None:
+        check_may_commit(kafka, what.group)
 
 
 def _keep_spec(folder: Path, spec: Spec) -> None:

@@ -17,8 +17,11 @@ from pipeline.kafka.commits import Commits
 from pipeline.kafka.reader import Reader
 from pipeline.kafka.reading import Reading
 from pipeline.kafka.starting import stopping_offsets
+from pipeline.options import Run, run_of
+from pipeline.run import _check_topics
 from schemas.failures import Failure, UsageError
 from tests.conftest import NewTopic
+from tests.machine import spec_of
 from tests.oracles import shop
 from tests.oracles.shop import Spec, T
 from tests.outcome import Row, different_rows, expected
@@ -380,3 +383,17 @@ def test_s3_bounded_input_tells_late_records_whatever_the_readers(sent: Sent) ->
     )
     assert [row["raw"] for row in ran.late()] == [late.value]
     assert len(ran.warnings) == 1
+
+
+def test_s3_a_reader_without_a_partition_is_refused(kafka: Connection, new_topic: NewTopic) -> None:
+    """It would never tell of a watermark, and no session would ever be complete."""
+    spec, cluster = spec_of(shop_of(new_topic(2), new_topic())), url(kafka)
+
+    def asked(readers: int) -> Run:
+        flink = ["--runner=FlinkRunner"]
+        into = [f"{cluster}/out"]
+        return run_of(spec, cluster, into, None, "earliest", None, {}, flink, readers=readers)
+
+    _check_topics(asked(2), kafka)
+    with pytest.raises(UsageError, match="--readers=3: at most 2, as many as a topic has partit"):
+        _check_topics(asked(3), kafka)
