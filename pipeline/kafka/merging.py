@@ -6,7 +6,7 @@ records as they arrived, so that the same ones are late (S3) however fast it is 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -73,8 +73,10 @@ class _Waiting:
             self.bytes += bytes_of(records)
             self.clock, self.newest = np.concatenate([self.clock, clock]), int(clock[-1])
 
-    def take(self, upto: int | None) -> tuple[list[Record], Ints]:
-        n = len(self.clock) if upto is None else int(np.searchsorted(self.clock, upto, "right"))
+    def take(self, upto: int | None, also: bool) -> tuple[list[Record], Ints]:
+        """What came before the clock said `upto`, or `also` then; all where it is None."""
+        side: Literal["left", "right"] = "right" if also else "left"
+        n = len(self.clock) if upto is None else int(np.searchsorted(self.clock, upto, side))
         taken = self.records[:n], self.clock[:n]
         del self.records[:n]
         self.clock = self.clock[n:]
@@ -110,10 +112,17 @@ class Merging:
         return sum(len(waiting.records) for waiting in self._waiting.values())
 
     def take(self) -> Gathered:
-        """All records that nothing earlier can come before any more, in their order."""
-        open_ends = [waiting.newest for waiting in self._waiting.values() if not waiting.ended]
-        upto = min(open_ends, default=None)
-        parts = {place: waiting.take(upto) for place, waiting in self._waiting.items()}
+        """All records that nothing earlier can come before any more, in their order: by the clock,
+        at one time by partition, then offset. So equal timestamps, too, come in one order however
+        the polls cut the log."""
+        places = sorted(self._waiting)  # not as they were found: a reading forgets that
+        open_ends = [
+            (self._waiting[place].newest, place)
+            for place in places
+            if not self._waiting[place].ended
+        ]
+        upto, last = min(open_ends, default=(None, ""))
+        parts = {place: self._waiting[place].take(upto, place <= last) for place in places}
         there = {place: part for place, part in parts.items() if part[0]}
         sizes = [len(records) for records, _ in there.values()]
         which = np.repeat(np.arange(len(there)), sizes)
@@ -149,7 +158,7 @@ def in_one(parts: Sequence[Gathered]) -> Gathered:
 
 
 def _by_clock(gathered: Gathered) -> Gathered:
-    """The records of several partitions by the clock; among equals by partition and offset."""
+    """The records of several partitions by the clock; among equals as they stand."""
     clock = gathered.clock
     if (clock[1:] >= clock[:-1]).all():
         return gathered
