@@ -114,6 +114,9 @@ class Optimizer(Part):
     eps: Annotated[float, Field(gt=0)] = 1e-8
     weight_decay: Share = 0.0
     warmup_steps: Annotated[StrictInt, Field(ge=0)] = 0
+    decay_steps: Count | None = Field(
+        default=None, description="rates fall as 1/√(1 + step/decay_steps); absent: they stay"
+    )
 
 
 class Evaluation(Part):

@@ -4,6 +4,7 @@ Everything is a sum over the targets of all processes, divided by their number, 
 of processes changes nothing but the rounding.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -88,7 +89,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self._loss(batch, lookup, seed, scores=update == 0).backward()
         self._sum_gradients()
-        factor = self._warmth()
+        factor = self._pace()
         for group in self.optimizer.param_groups:
             group["lr"] = group["full_rate"] * factor
         self.optimizer.step()
@@ -153,9 +154,14 @@ class Trainer:
             for gradient, part in zip(gradients, parts, strict=True):
                 gradient.copy_(part.view_as(gradient))
 
-    def _warmth(self) -> float:
-        """What the rates are multiplied by: rises from 0 to 1 over the first steps."""
-        return min(1.0, (self.step + 1) / max(self.config.optimizer.warmup_steps, 1))
+    def _pace(self) -> float:
+        """What the rates are multiplied by: rises from 0 to 1 over the first steps, and falls with
+        the root of their number where the settings say so, as of Zinkevich, "Online Convex
+        Programming and Generalized Infinitesimal Gradient Ascent", ICML 2003."""
+        rates = self.config.optimizer
+        warmth = min(1.0, (self.step + 1) / max(rates.warmup_steps, 1))
+        decay = 1 + self.step / rates.decay_steps if rates.decay_steps else 1.0
+        return warmth / math.sqrt(decay)
 
     def _count(self, batch: SequenceBatch) -> None:
         counted = torch.tensor([batch.tokens, batch.sequences])

@@ -170,6 +170,31 @@ def _sightings(made: Trainer) -> list[torch.Tensor]:
     return [*kept, *made.tables.catalogue.state().values()]
 
 
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, [1.0, 1.0, 1.0]),
+        ({"warmup_steps": 2}, [0.5, 1.0, 1.0]),
+        ({"decay_steps": 1}, [1.0, 2**-0.5, 3**-0.5]),
+        ({"warmup_steps": 2, "decay_steps": 4}, [0.5, 1.25**-0.5, 1.5**-0.5]),
+    ],
+)
+def test_rates_rise_and_fall_with_the_steps(
+    batches: list[SequenceBatch],
+    more: dict[str, int],
+    expected: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = trainer(optimizer={"rate": 0.02, "table_rate": 0.03, **more}, updates=2)
+    rates: list[float] = []
+    monkeypatch.setattr(made.tables, "learn", lambda _, rate: rates.append(rate))
+    for batch, factor in zip(batches[:3], expected, strict=True):
+        made.learn([batch])
+        found = [group["lr"] for group in made.optimizer.param_groups]
+        assert found == pytest.approx([0.02 * factor, 0.03 * factor])
+    assert rates == pytest.approx([0.03 * factor for factor in expected for _ in range(2)])
+
+
 def test_a_step_without_sequences_changes_nothing_but_its_number() -> None:
     made = trainer()
     before = {name: tensor.clone() for name, tensor in made.model.state_dict().items()}

@@ -42,6 +42,8 @@ EVERY: Changes = {"sampling": {"tokens": None}, "batch_tokens": 2_048}
 LATE = 8_192
 DROPPED: Changes = {"model": {"dropout": 0.2}}
 
+THRICE: Changes = {"updates": 3, "optimizer": {"decay_steps": 200}}
+
 MANY: Changes = EVERY | {"batch_tokens": 16_384, "optimizer": {"rate": 0.002}}
 """Of rivals: steps of about as many users as published results are made with."""
 EPOCHS = 30
@@ -64,7 +66,7 @@ def rival(changes: Changes, **how: Any) -> Variant:
 
 VARIANTS: dict[str, Variant] = {
     "all": Variant(EVERY, late_tokens=LATE),
-    "all-thrice": Variant(EVERY | DROPPED | {"updates": 3}, late_tokens=LATE),
+    "all-thrice": Variant(EVERY | DROPPED | THRICE, late_tokens=LATE),
     "all-warm": Variant(EVERY | {"retrieval": {"temperature": 0.2}}, late_tokens=LATE),
     "c64": budget(64, 2_048),
     "c256": budget(256, 4_096),
