@@ -89,7 +89,7 @@ def test_what_is_taken_away_later_fails_the_run_with_the_same_line(
     monkeypatch: pytest.MonkeyPatch,
     side: str,
 ) -> None:
-    monkeypatch.setattr(running, "partitions_of", lambda *_: ())
+    monkeypatch.setattr(running, "partitions_of", lambda *_: (0,))
     spec, output = shop
     denied, acl = (next(iter(spec["sources"])), "Read") if side == "input" else (output, "Write")
     with (
