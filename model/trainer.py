@@ -16,6 +16,7 @@ from model.config import TrainConfig
 from model.evaluation.losses import Losses
 from model.evaluation.windows import Metric, Windows
 from model.exchange import Exchange
+from model.hstu import Positions
 from model.negatives import other_contents
 from model.recommender import Recommender
 from model.scores import RankingScores, RetrievalScores, Scores
@@ -31,6 +32,10 @@ smaller eps would make a whole step of it, and another one on another number of 
 
 BALANCE = 0.01
 """Weight of the experts' balance loss, as in Switch Transformers."""
+
+
+Asked = Mapping[str, Positions]
+"""What each task asks of a batch, the same at every update."""
 
 
 class Trainer:
@@ -70,8 +75,9 @@ class Trainer:
         nothing is learned.
         """
         batch = SequenceBatch.joined(batches).to(self.device)
+        positions = {name: task.positions(batch) for name, task in self.model.tasks()}
         for update in range(self.config.updates):
-            lookup = self._update(batch, update)
+            lookup = self._update(batch, positions, update)
         self.tables.advance(batch, lookup)
         self._count(batch)
 
@@ -79,7 +85,7 @@ class Trainer:
         """The figures since the report before, and over all steps; the same on all processes."""
         return {**self.windows.report(), **self.tables.figures()}
 
-    def _update(self, batch: SequenceBatch, update: int) -> Lookup:
+    def _update(self, batch: SequenceBatch, positions: Asked, update: int) -> Lookup:
         """One of a step's updates, of which the first also scores; gives what it learned from."""
         seed = self._seed(update)
         others_S = other_contents(
@@ -87,7 +93,7 @@ class Trainer:
         )
         lookup = self.tables.fetch(batch, others_S, sighted=update == 0)
         self.optimizer.zero_grad(set_to_none=True)
-        self._loss(batch, lookup, seed, scores=update == 0).backward()
+        self._loss(batch, positions, lookup, seed, scores=update == 0).backward()
         self._sum_gradients()
         factor = self._pace()
         for group in self.optimizer.param_groups:
@@ -100,12 +106,13 @@ class Trainer:
         """What the draws of an update are hashed from; no two have the same."""
         return self.config.seed + 1_000_003 * (self.step * self.config.updates + update)
 
-    def _loss(self, batch: SequenceBatch, lookup: Lookup, seed: int, *, scores: bool) -> Tensor:
+    def _loss(
+        self, batch: SequenceBatch, positions: Asked, lookup: Lookup, seed: int, *, scores: bool
+    ) -> Tensor:
         """This process's part of the mean loss over all targets."""
         new_only, dropout = self.config.targets == "session", self.config.model.dropout > 0
         sums, balances = {}, torch.zeros((), device=self.device)
         token_TM = self.model.embedding.tokens(batch, lookup)
-        positions = {name: task.positions(batch) for name, task in self.model.tasks()}
         for name, task in self.model.tasks():
             self.model.eval()
             if scores and dropout:

@@ -41,7 +41,7 @@ EVERY: Changes = {"sampling": {"tokens": None}, "batch_tokens": 2_048}
 """All sequences are learned."""
 LATE = 8_192
 DROPPED: Changes = {"model": {"dropout": 0.2}}
-
+"""What keeps from learning by heart where the same is learned several times."""
 THRICE: Changes = {"updates": 3, "optimizer": {"decay_steps": 200}}
 
 MANY: Changes = EVERY | {"batch_tokens": 16_384, "optimizer": {"rate": 0.002}}
