@@ -11,6 +11,7 @@ from model.batch import SequenceBatch
 from model.config import TrainConfig
 from model.embedding import Embedding, action_bits
 from model.experts import Summed
+from model.graphed import Graphed
 from model.heads import RankingHead, ranking_loss
 from model.hstu import Hstu, Positions
 from model.tables import Lookup
@@ -46,6 +47,7 @@ class Ranking(nn.Module):
         super().__init__()
         self.actions, self.features = len(spec.actions), config.inputs.features
         self.stack = Hstu(config.model, spec.history.tokens, summed)
+        self._learned = Graphed(self.stack)
         self.head = RankingHead(config.model.width, self.actions)
 
     def positions(self, batch: SequenceBatch) -> Positions:
@@ -66,7 +68,7 @@ class Ranking(nn.Module):
         positions = positions or self.positions(batch)
         view, at_N = positions.view, positions.at_N
         x_FM = embedding(batch, token_TM, view)
-        known_FM, balance = self.stack(x_FM, positions.layout, seed)
+        known_FM, balance = self._learned(x_FM, positions.layout, seed)
         return Ranked(
             self.head(known_FM.index_select(0, at_N)),
             action_bits(view.target_F[at_N], self.actions),

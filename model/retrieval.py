@@ -12,6 +12,7 @@ from model.config import TrainConfig
 from model.embedding import Embedding
 from model.experts import Summed
 from model.freshness import FreshnessBias
+from model.graphed import Graphed
 from model.heads import RetrievalHead, directions, sampled_softmax_loss
 from model.hstu import Hstu, Positions, layout_of
 from model.tables import Lookup
@@ -72,6 +73,7 @@ class Retrieval(nn.Module):
         super().__init__()
         self.positive, self.features = positive_bits(spec), config.inputs.features
         self.stack = Hstu(config.model, spec.history.tokens, summed)
+        self._learned = Graphed(self.stack)
         self.head = RetrievalHead(config.model.width, config.retrieval.temperature)
         self.bias = FreshnessBias() if config.retrieval.freshness else None
 
@@ -93,7 +95,7 @@ class Retrieval(nn.Module):
         positions = positions or self.positions(batch)
         view, at_N = positions.view, positions.at_N
         x_FM = embedding(batch, token_TM, view)
-        known_FM, balance = self.stack(x_FM, positions.layout, seed)
+        known_FM, balance = self._learned(x_FM, positions.layout, seed)
         return Retrieved(
             self.head(known_FM.index_select(0, at_N)),
             view.query_time_F[at_N],

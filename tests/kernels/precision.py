@@ -24,7 +24,7 @@ def too_far(found: Results, plain: Results, exact: Results) -> dict[str, tuple[f
     wrong = {}
     for name, right in exact.items():
         error, usual = relative_error(found[name], right), relative_error(plain[name], right)
-        slack = torch.finfo(found[name].dtype).eps / 2 + 5e-7
+        slack = torch.finfo(found[name].dtype).eps / 2 + 1e-6
         if not error <= 2 * usual + slack:  # NaN is too far
             wrong[name] = (error, usual)
     return wrong
