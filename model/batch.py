@@ -3,10 +3,10 @@
 Legend: B sequences of a batch, T tokens of all sequences, E contents, N category ids, B1 = B + 1.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 
 import torch
 from torch import Tensor
@@ -31,6 +31,12 @@ class Category:
             torch.cat([part.ids_N for part in parts]),
             _offsets_joined([part.offsets_E1 for part in parts]),
         )
+
+    def part(self, contents: slice) -> "Category":
+        """Those of some contents, one after the other."""
+        offsets_E1 = self.offsets_E1[contents.start : contents.stop + 1]
+        ids_N = self.ids_N[offsets_E1[0] : offsets_E1[-1]]
+        return Category(ids_N, offsets_E1 - offsets_E1[0])
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Category":
         """The same with both tensors changed."""
@@ -111,6 +117,26 @@ class SequenceBatch:
             tuple(chain.from_iterable(batch.sequence_ids for batch in batches)),
             torch.cat([batch.session_end_B for batch in batches]),
         )
+
+    def apart(self) -> "Iterator[SequenceBatch]":
+        """Each sequence of a batch on the CPU by itself, without progress and in memory of its
+        own."""
+        contents_B1 = torch.searchsorted(self.tokens_of(0), self.offsets_B1).tolist()
+        offsets = self.offsets_B1.tolist()
+        for b, (start, stop) in enumerate(pairwise(offsets)):
+            here, own = slice(start, stop), slice(b, b + 1)
+            contents = slice(contents_B1[b], contents_B1[b + 1])
+            yield SequenceBatch(
+                torch.tensor([0, stop - start]),
+                self.type_T[here],
+                self.id_T[here],
+                self.time_T[here],
+                self.new_contents_B[own],
+                {name: each.part(contents) for name, each in self.categories.items()},
+                self.users[own],
+                self.sequence_ids[own],
+                self.session_end_B[own],
+            ).clone()
 
     def to(self, device: torch.device | str) -> "SequenceBatch":
         """The batch on a device; from pinned memory the copy does not hold up the CPU."""

@@ -98,6 +98,18 @@ class Sampling(Part):
         return self
 
 
+class Rehearsal(Part):
+    """Which sequences are learned again beside those that come (model/rehearsal.py)."""
+
+    users: Count = Field(
+        default=10_000, description="whose newest sequences are kept, of all lanes together"
+    )
+    updates: Count = Field(
+        default=3,
+        description="gradient steps after that on a batch, on as many tokens of what is kept",
+    )
+
+
 class Length(Part):
     """Stochastic Length (section 3.2 of the paper): long sequences are mostly shortened."""
 
@@ -149,9 +161,7 @@ class TrainConfig(Part):
     )
     seed: Annotated[StrictInt, Field(ge=0, lt=2**31)] = 0
     batch_tokens: Count = Field(default=8_192, description="of all lanes of a step together")
-    updates: Count = Field(
-        default=1, description="gradient steps on each batch, before the next one is read"
-    )
+    rehearsal: Rehearsal | None = None
     lanes: Count | None = Field(
         default=None, description="parts that the input is read in; default: one a process"
     )

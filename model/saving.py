@@ -5,6 +5,7 @@ and the state of reading are each process's own; whoever goes on takes its share
 that the number of processes may change.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,12 @@ from model.checkpoint import Checkpoint, CheckpointError, Checkpoints, Part
 from model.config import TrainConfig
 from model.exchange import Exchange
 from model.reader.state import ReaderState
+from model.rehearsal import Rehearsal
 from model.sampling.choosing import Choosing
 from model.trainer import Trainer
 from schemas.fingerprint import fingerprint
+from schemas.load import parse_document
+from schemas.problems import SpecError
 from schemas.spec import Spec
 
 FIXED = ("tasks", "seed", "model", "inputs", "vocabulary", "length")
@@ -31,9 +35,14 @@ class Saved:
     and its checkpoints."""
 
     def __init__(
-        self, checkpoints: Checkpoints, lanes: int, choosing: Mapping[int, Choosing]
+        self,
+        checkpoints: Checkpoints,
+        lanes: int,
+        choosing: Mapping[int, Choosing],
+        rehearsal: Rehearsal | None = None,
     ) -> None:
         self.count, self.choosing = lanes, dict(choosing)
+        self.rehearsal = rehearsal or Rehearsal({})
         self.lanes = sorted(self.choosing)
         self.reading = ReaderState(lanes)
         self._checkpoints = checkpoints
@@ -65,6 +74,9 @@ class Saved:
             for lane, state in part.facts["choosing"].items():
                 if int(lane) in self.choosing:
                     self.choosing[int(lane)].load(state)
+        for lane, memory in self.rehearsal.memories.items():
+            if _kept(lane) in checkpoint.names():
+                memory.load(checkpoint.part(_kept(lane)), trainer.spec.categories)
         self._last = checkpoint.step
 
     def _parts(self, trainer: Trainer) -> Iterator[tuple[str, Part]]:
@@ -80,6 +92,13 @@ class Saved:
         choosing = {str(lane): each.state() for lane, each in self.choosing.items()}
         facts = {"reader": self.reading.to_json(), "choosing": choosing}
         yield f"reading-{rank:04d}", Part(self.reading.to_tensors(), facts)
+        for lane, memory in self.rehearsal.memories.items():
+            yield _kept(lane), memory.part(trainer.spec.categories)
+
+
+def _kept(lane: int) -> str:
+    """The part with what a lane's memory keeps."""
+    return f"rehearsal-{lane:04d}"
 
 
 def load_model(checkpoint: Checkpoint, trainer: Trainer) -> None:
@@ -101,11 +120,21 @@ def trained(folder: Path, spec: Spec, device: str = "cpu") -> Trainer:
     found = Checkpoints(folder, 1, Exchange.alone()).newest()
     if found is None:
         raise CheckpointError(f"{folder}: holds no checkpoint; phia train makes one")
-    config = TrainConfig.model_validate(found.facts["config"])
+    config = settings_of(found)
     check(found, spec, config)
     trainer = Trainer(spec, config, Exchange.alone(), device)
     load_model(found, trainer)
     return trainer
+
+
+def settings_of(checkpoint: Checkpoint) -> TrainConfig:
+    """The settings of its run; what was not yet one then has what is now the default. Raises
+    CheckpointError where one is a setting no more."""
+    written, name = json.dumps(checkpoint.facts["config"]), str(checkpoint.path)
+    try:
+        return parse_document(written, name, TrainConfig, "settings", "version: 1")
+    except SpecError as error:
+        raise CheckpointError(f"{error}; name another --checkpoint") from None
 
 
 def check(checkpoint: Checkpoint, spec: Spec, config: TrainConfig) -> None:
@@ -117,8 +146,7 @@ def check(checkpoint: Checkpoint, spec: Spec, config: TrainConfig) -> None:
             f"{checkpoint.path}: is of the spec {facts['spec']}, this one is {fingerprint(spec)}: "
             "ids of tokens mean something else; name another --checkpoint"
         )
-    # What was not yet a setting when it was written had what is now the default.
-    was = TrainConfig.model_validate(facts["config"]).model_dump(mode="json")
+    was = settings_of(checkpoint).model_dump(mode="json")
     now = config.model_dump(mode="json")
     for key in FIXED:
         for place, before, after in _differing(key, was[key], now[key]):

@@ -5,7 +5,7 @@ of processes changes nothing but the rounding.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,6 @@ from model.config import TrainConfig
 from model.evaluation.losses import Losses
 from model.evaluation.windows import Metric, Windows
 from model.exchange import Exchange
-from model.hstu import Positions
 from model.negatives import other_contents
 from model.recommender import Recommender
 from model.scores import RankingScores, RetrievalScores, Scores
@@ -32,10 +31,6 @@ smaller eps would make a whole step of it, and another one on another number of 
 
 BALANCE = 0.01
 """Weight of the experts' balance loss, as in Switch Transformers."""
-
-
-Asked = Mapping[str, Positions]
-"""What each task asks of a batch, the same at every update."""
 
 
 class Trainer:
@@ -67,25 +62,30 @@ class Trainer:
         self.windows = Windows(self._metrics(), exchange.sum_)
         self.step = self.tokens = self.sequences = 0
 
-    def learn(self, batches: Sequence[SequenceBatch]) -> None:
-        """Scores the batches of this process's lanes, then trains on them, by as many updates as
-        the settings say: one step.
+    def learn(
+        self, batches: Sequence[SequenceBatch], again: Iterable[Sequence[SequenceBatch]] = ()
+    ) -> None:
+        """Scores the batches of this process's lanes, then trains on them, and by further updates
+        on what is to be learned `again`, which is neither scored nor counted: one step.
 
-        All processes call this together, each with one batch or more; of what has no sequences
+        All processes call this together, with as many further updates; of what has no sequences
         nothing is learned.
         """
-        batch = SequenceBatch.joined(batches).to(self.device)
-        positions = {name: task.positions(batch) for name, task in self.model.tasks()}
-        for update in range(self.config.updates):
-            lookup = self._update(batch, positions, update)
-        self.tables.advance(batch, lookup)
+        batch = self._joined(batches)
+        self.tables.advance(batch, self._update(batch, 0))
+        for update, more in enumerate(again, start=1):
+            self._update(self._joined(more), update)
         self._count(batch)
 
     def report(self) -> dict[str, float]:
         """The figures since the report before, and over all steps; the same on all processes."""
         return {**self.windows.report(), **self.tables.figures()}
 
-    def _update(self, batch: SequenceBatch, positions: Asked, update: int) -> Lookup:
+    def _joined(self, batches: Sequence[SequenceBatch]) -> SequenceBatch:
+        nothing = [SequenceBatch.empty(self.spec.categories)]
+        return SequenceBatch.joined(batches or nothing).to(self.device)
+
+    def _update(self, batch: SequenceBatch, update: int) -> Lookup:
         """One of a step's updates, of which the first also scores; gives what it learned from."""
         seed = self._seed(update)
         others_S = other_contents(
@@ -93,7 +93,7 @@ class Trainer:
         )
         lookup = self.tables.fetch(batch, others_S, sighted=update == 0)
         self.optimizer.zero_grad(set_to_none=True)
-        self._loss(batch, positions, lookup, seed, scores=update == 0).backward()
+        self._loss(batch, lookup, seed, scores=update == 0).backward()
         self._sum_gradients()
         factor = self._pace()
         for group in self.optimizer.param_groups:
@@ -104,23 +104,22 @@ class Trainer:
 
     def _seed(self, update: int) -> int:
         """What the draws of an update are hashed from; no two have the same."""
-        return self.config.seed + 1_000_003 * (self.step * self.config.updates + update)
+        return self.config.seed + 1_000_003 * self.step + 15_485_863 * update
 
-    def _loss(
-        self, batch: SequenceBatch, positions: Asked, lookup: Lookup, seed: int, *, scores: bool
-    ) -> Tensor:
+    def _loss(self, batch: SequenceBatch, lookup: Lookup, seed: int, *, scores: bool) -> Tensor:
         """This process's part of the mean loss over all targets."""
         new_only, dropout = self.config.targets == "session", self.config.model.dropout > 0
         sums, balances = {}, torch.zeros((), device=self.device)
         token_TM = self.model.embedding.tokens(batch, lookup)
         for name, task in self.model.tasks():
+            positions = task.positions(batch)
             self.model.eval()
             if scores and dropout:
                 with torch.no_grad():
-                    scored = task(batch, token_TM, self.model.embedding, positions=positions[name])
+                    scored = task(batch, token_TM, self.model.embedding, positions=positions)
                     self.scores[name].add(scored, batch, lookup)
             self.model.train()
-            said = task(batch, token_TM, self.model.embedding, seed, positions[name])
+            said = task(batch, token_TM, self.model.embedding, seed, positions)
             if scores and not dropout:
                 self.scores[name].add(said, batch, lookup)
             sums[name] = said.loss(lookup, new_only)

@@ -73,9 +73,9 @@ class Run:
             self._step(batches)
         return bool(some or more)
 
-    def _next(self, coming: dict[int, Iterator[SequenceBatch | None]]) -> list[SequenceBatch]:
+    def _next(self, coming: dict[int, Iterator[SequenceBatch | None]]) -> dict[int, SequenceBatch]:
         """The next batch of each lane that has one; lanes that have ended are taken out."""
-        found = []
+        found = {}
         for lane in sorted(coming):
             try:
                 batch = next(coming[lane])
@@ -83,13 +83,13 @@ class Run:
                 del coming[lane]
                 continue
             if batch is not None:
-                found.append(batch)
+                found[lane] = batch
         return found
 
-    def _step(self, batches: list[SequenceBatch]) -> None:
+    def _step(self, batches: dict[int, SequenceBatch]) -> None:
         trainer, settings = self.trainer, self.trainer.config
-        trainer.learn(batches or [SequenceBatch.empty(trainer.spec.categories)])
-        for batch in batches:
+        trainer.learn([*batches.values()], self.saved.rehearsal.again(batches, trainer.step))
+        for batch in batches.values():
             self.saved.reading.advance(batch.progress)
         if trainer.step % settings.evaluation.window_steps == 0:
             self._report()

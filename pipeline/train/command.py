@@ -15,6 +15,7 @@ from rich.console import Console
 from model.checkpoint import Checkpoint, Checkpoints
 from model.config import TrainConfig
 from model.exchange import Exchange
+from model.rehearsal import Rehearsal
 from model.reporting.figures import HELP, shown
 from model.reporting.json_lines import JsonLines
 from model.reporting.progress import ProgressLine
@@ -55,11 +56,13 @@ def train_as(what: Training, exchange: Exchange, console: Console) -> int:
         lanes = lanes_of(what.config, found, exchange)
         mine = range(exchange.rank, lanes, exchange.world)
         choosing = {lane: choosing_of(what.spec, what.config, lanes) for lane in mine}
-        saved = Saved(checkpoints, lanes, choosing)
+        rehearsal = Rehearsal.of(what.config, lanes, mine)
+        saved = Saved(checkpoints, lanes, choosing, rehearsal)
         trainer = Trainer(what.spec, what.config, exchange, device_of(what.device, exchange.rank))
         if found is not None:
             check(found, what.spec, what.config)
             saved.load(found, trainer)
+            rehearsal.erase(what.input.erasures())
             _say(console, exchange, f"goes on from step {found.step:,} of {found.path}")
         batches = Lanes.of(what.input, what.spec, what.config, lanes)
         apart = torch.device(trainer.device).type == "cuda"  # a CPU has no time to spare for it

@@ -10,6 +10,8 @@ from kafka_client.secrets import Secret
 from model.batch import SequenceBatch
 from model.config import TrainConfig
 from model.reader.files import SequenceFiles
+from model.reader.folder import erasures_in
+from model.reader.progress import Erasure
 from model.reader.state import ReaderState
 from model.reader.topic import SequenceTopic
 from model.sampling.choosing import Choosing
@@ -25,6 +27,10 @@ class Input:
     where: Path | Connection
     until_latest: bool = False
     skip_lost: bool = False
+
+    def erasures(self) -> list[Erasure]:
+        """Those that are there from the beginning: a folder's. A topic brings its own in turn."""
+        return [*erasures_in(self.where).values()] if isinstance(self.where, Path) else []
 
 
 @dataclass(frozen=True)

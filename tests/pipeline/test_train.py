@@ -7,9 +7,12 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from rich.console import Console
@@ -21,6 +24,7 @@ from model.exchange import Exchange
 from pipeline.train.command import train_as
 from pipeline.train.options import Input, Training, input_of
 from schemas.failures import UsageError
+from schemas.outputs import TOMBSTONES
 from tests.model import shop
 from tests.model.processes import in_group, together
 
@@ -33,6 +37,11 @@ SETTINGS: dict[str, Any] = {
     "evaluation": {"window_steps": 1},
     "checkpoint": {"every_steps": 4, "keep": 100},
 }
+
+AGAIN: dict[str, Any] = {"rehearsal": {"users": 24, "updates": 2}}
+"""Sequences are learned again: three times the updates, by which rounding grows faster."""
+ALIKE = 12
+"""Steps in which it has not yet grown beyond what is taken for it."""
 
 
 def training(folder: Path, checkpoint: Path, steps: int | None = None, **more: Any) -> Training:
@@ -83,14 +92,21 @@ def undisturbed(sequences: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return checkpoint
 
 
+@pytest.fixture(scope="module")
+def learned_again(sequences: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    checkpoint = tmp_path_factory.mktemp("again")
+    assert trained(training(sequences, checkpoint, **AGAIN)) > ALIKE
+    return checkpoint
+
+
 @pytest.mark.parametrize("stops", [(1,), (5,), (3, 4, 9)])
 def test_a_run_that_is_stopped_goes_on_as_if_it_was_not(
-    sequences: Path, undisturbed: Path, tmp_path: Path, stops: tuple[int, ...]
+    sequences: Path, learned_again: Path, tmp_path: Path, stops: tuple[int, ...]
 ) -> None:
     for stop in stops:
-        assert trained(training(sequences, tmp_path, stop)) == stop
-    trained(training(sequences, tmp_path))
-    final, expected = newest(tmp_path), newest(undisturbed)
+        assert trained(training(sequences, tmp_path, stop, **AGAIN)) == stop
+    trained(training(sequences, tmp_path, **AGAIN))
+    final, expected = newest(tmp_path), newest(learned_again)
     assert final.step == expected.step
     assert final.facts == expected.facts
     for name in expected.names():
@@ -99,7 +115,7 @@ def test_a_run_that_is_stopped_goes_on_as_if_it_was_not(
         for key, tensor in wanted.items():
             assert torch.equal(found[key], tensor), (name, key)
     once = {line["step"]: line for line in lines(tmp_path)}
-    wanted_lines = {line["step"]: line for line in lines(undisturbed)}
+    wanted_lines = {line["step"]: line for line in lines(learned_again)}
     windows = [name for name in wanted_lines[5] if "over=all" in name]
     assert windows
     for step, line in wanted_lines.items():
@@ -135,6 +151,46 @@ def test_the_number_of_processes_changes_nothing_but_rounding(
     found = {line["step"]: line for line in lines(checkpoint)}
     expected = {line["step"]: line for line in lines(undisturbed)}
     assert_close(list(found.values()), list(expected.values()))
+
+
+def test_who_was_erased_meanwhile_is_not_learned_again(tmp_path: Path) -> None:
+    """And is in no checkpoint from then on."""
+    folder, checkpoint = shop.folder(tmp_path), tmp_path / "checkpoint"
+    trained(training(folder, checkpoint, 6, **AGAIN))
+    assert "user-3" in rehearsed(checkpoint)
+    time = datetime.fromtimestamp(2**31, UTC)
+    erased = pa.Table.from_pylist([{"user_id": "user-3", "time": time}], TOMBSTONES)
+    (folder / "tombstones").mkdir()
+    pq.write_table(erased, folder / "tombstones" / "part-0.parquet")
+    trained(training(folder, checkpoint, 7, **AGAIN))
+    assert rehearsed(checkpoint) >= {"user-2", "user-4"}
+    assert "user-3" not in rehearsed(checkpoint)
+
+
+def rehearsed(checkpoint: Path) -> set[str]:
+    """The users whose sequences the newest checkpoint has."""
+    found = newest(checkpoint)
+    return {user for name in found.names("rehearsal-") for user in found.part(name).facts["users"]}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_each_lane_learns_the_same_again_in_whatever_process(
+    sequences: Path, learned_again: Path, tmp_path: Path
+) -> None:
+    for world, steps in ((2, 5), (4, ALIKE)):
+        with_processes(world, training(sequences, tmp_path, steps, **AGAIN), tmp_path)
+    assert_close(lines(tmp_path), lines(learned_again)[:ALIKE])
+
+
+def test_a_checkpoint_with_a_setting_that_is_none_is_refused(
+    sequences: Path, tmp_path: Path
+) -> None:
+    trained(training(sequences, tmp_path, 1))
+    checkpoint = newest(tmp_path)
+    other = replace(checkpoint, facts={"config": {**checkpoint.facts["config"], "updates": 3}})
+    with pytest.raises(CheckpointError, match=r"updates=3: unknown key; .*; name another --check"):
+        saving.settings_of(other)
 
 
 def test_a_checkpoint_of_another_model_or_spec_is_refused(sequences: Path, tmp_path: Path) -> None:

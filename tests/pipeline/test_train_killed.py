@@ -32,6 +32,7 @@ batch_tokens: 96
 lanes: 2
 model: {width: 8, blocks: 1, heads: 2, query_width: 4, value_width: 4}
 retrieval: {negatives: 8}
+rehearsal: {users: 8, updates: 1}
 checkpoint: {every_steps: 2}
 evaluation: {window_steps: 1}
 """

@@ -20,12 +20,14 @@ from model.batch import SequenceBatch
 from model.evaluation.windows import Metric
 from model.reader.prefetch import prefetched
 from model.reader.rows import Choose, batch_of
+from model.rehearsal import Rehearsal
 from model.sampling.token_rows import tokens_of
 from model.scores import Scores
 from model.tables import Lookup
 from model.trainer import Trainer
 
 AHEAD = 2
+LANE = 0
 SCORED_TOKENS = 16_384
 """Of what is scored apart from steps, at a time."""
 
@@ -100,6 +102,7 @@ class OnePass:
     def __post_init__(self) -> None:
         self._recorded = Recorded(self.trainer)
         self.trainer.scores["retrieval"] = self._recorded
+        self._rehearsal = Rehearsal.of(self.trainer.config, 1, [LANE])
 
     @property
     def ranks(self) -> Ranks:
@@ -120,9 +123,16 @@ class OnePass:
             self._score(came, {name for name, is_whole in names if is_whole})
             self._recorded.whole_B = whole_B.to(self.trainer.device)
             self.cost.add(batch)
-            self.trainer.learn([batch])
+            again = self._rehearsal.again({LANE: batch}, self.trainer.step)
+            self.trainer.learn([batch], map(self._added, again))
             yield batch
         self._score(watched.until(None), set())
+
+    def _added(self, sequences: list[SequenceBatch]) -> list[SequenceBatch]:
+        """What is learned again, once its cost is added up."""
+        for sequence in sequences:
+            self.cost.add(sequence)
+        return sequences
 
     def _score(self, rows: Iterable[pa.RecordBatch], learned: set[str]) -> None:
         """Scores the rows that came, but for those that the step itself will score."""

@@ -40,9 +40,9 @@ class Variant:
 EVERY: Changes = {"sampling": {"tokens": None}, "batch_tokens": 2_048}
 """All sequences are learned."""
 LATE = 8_192
-DROPPED: Changes = {"model": {"dropout": 0.2}}
+DROPPED: Changes = {"model": {"dropout": 0.3}}
 """What keeps from learning by heart where the same is learned several times."""
-THRICE: Changes = {"updates": 3, "optimizer": {"decay_steps": 200}}
+REHEARSED: Changes = DROPPED | {"rehearsal": {}, "optimizer": {"decay_steps": 1_000}}
 
 MANY: Changes = EVERY | {"batch_tokens": 16_384, "optimizer": {"rate": 0.002}}
 """Of rivals: steps of about as many users as published results are made with."""
@@ -66,7 +66,7 @@ def rival(changes: Changes, **how: Any) -> Variant:
 
 VARIANTS: dict[str, Variant] = {
     "all": Variant(EVERY, late_tokens=LATE),
-    "all-thrice": Variant(EVERY | DROPPED | THRICE, late_tokens=LATE),
+    "all-rehearsed": Variant(EVERY | REHEARSED, late_tokens=LATE),
     "all-warm": Variant(EVERY | {"retrieval": {"temperature": 0.2}}, late_tokens=LATE),
     "c64": budget(64, 2_048),
     "c256": budget(256, 4_096),
