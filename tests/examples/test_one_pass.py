@@ -142,6 +142,18 @@ def test_each_interaction_is_judged_once_whatever_is_learned(
     assert (passing.cost.sequences == len(sessions.end_R)) == ("sampling" not in changes)
 
 
+def test_what_is_learned_again_costs_but_is_not_judged_again(
+    folder: Path, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passing = passed(folder, {"rehearsal": {"users": 9, "updates": 2}})
+    assert targets_of(passing.ranks) == expected_targets(sessions)
+    assert passing.cost.tokens == pytest.approx(3 * passing.trainer.tokens, rel=0.2)
+    monkeypatch.setattr(Variant, "config", lambda _: passing.trainer.config)
+    cost = table.cost_of(sessions, SPEC, Variant(), int(sessions.end_R[-1]))
+    assert cost["tokens"] == 3 * passing.trainer.tokens
+    assert cost["pairs"] == pytest.approx(passing.cost.pairs, rel=0.3)
+
+
 @pytest.mark.parametrize("changes", [{}, {"sampling": {"tokens": 10}}, SHORTER])
 def test_what_is_scored_was_not_learned(folder: Path, changes: Changes) -> None:
     """The ranks of a step are those by weights that stopped just before it."""

@@ -40,18 +40,21 @@ class Variant:
 EVERY: Changes = {"sampling": {"tokens": None}, "batch_tokens": 2_048}
 """All sequences are learned."""
 LATE = 8_192
-DROPPED: Changes = {"model": {"dropout": 0.3}}
-"""What keeps from learning by heart where the same is learned several times."""
-REHEARSED: Changes = DROPPED | {"rehearsal": {}, "optimizer": {"decay_steps": 1_000}}
+REHEARSED: Changes = {
+    "model": {"dropout": 0.4},
+    "rehearsal": {"users": 10_000, "updates": 3},
+    "optimizer": {"decay_steps": 1_000},
+}
 
 MANY: Changes = EVERY | {"batch_tokens": 16_384, "optimizer": {"rate": 0.002}}
 """Of rivals: steps of about as many users as published results are made with."""
 EPOCHS = 30
 
 
-def budget(tokens: int, late_tokens: int) -> Variant:
+def budget(tokens: int, late_tokens: int, more: Changes | None = None) -> Variant:
     """One pass over a sample: c of 1/n."""
-    return Variant(EVERY | {"sampling": {"tokens": tokens}}, late_tokens=late_tokens)
+    changes = EVERY | {"sampling": {"tokens": tokens}} | (more or {})
+    return Variant(changes, late_tokens=late_tokens)
 
 
 def shortened(alpha: float) -> Variant:
@@ -64,17 +67,24 @@ def rival(changes: Changes, **how: Any) -> Variant:
     return Variant(changes, epochs=EPOCHS, judged=(EPOCHS,), **how)
 
 
+def dropped(dropout: float) -> Changes:
+    """A rival's settings: dropout keeps from learning by heart what comes 30 times."""
+    return MANY | {"model": {"dropout": dropout}}
+
+
+VALIDATED: dict[str, Any] = {"kind": "frozen", "share": 0.75, "until": 0.8}
+
 VARIANTS: dict[str, Variant] = {
     "all": Variant(EVERY, late_tokens=LATE),
-    "all-rehearsed": Variant(EVERY | REHEARSED, late_tokens=LATE),
+    "all-rehearsed": Variant(EVERY | REHEARSED, late_tokens=4_096),
+    "c256-rehearsed": budget(256, 2_048, REHEARSED),
     "all-warm": Variant(EVERY | {"retrieval": {"temperature": 0.2}}, late_tokens=LATE),
     "c64": budget(64, 2_048),
     "c256": budget(256, 4_096),
     "c1024": budget(1_024, LATE),
     **{f"alpha{alpha}": shortened(alpha) for alpha in (1.6, 1.7, 1.8, 1.9)},
-    "rival-validated": rival(MANY, kind="frozen", share=0.75, until=0.8),
-    "rival-dropout-validated": rival(MANY | DROPPED, kind="frozen", share=0.75, until=0.8),
-    "rival": rival(MANY | DROPPED, kind="online after", late_tokens=LATE),
-    "rival-refitted": rival(MANY | DROPPED, kind="refitted", again=1),
+    **{f"rival-validated-{d}": rival(dropped(d), **VALIDATED) for d in (0.0, 0.2, 0.3)},
+    "rival": rival(dropped(0.3), kind="online after", late_tokens=LATE),
+    "rival-refitted": rival(dropped(0.3), kind="refitted", again=1),
     "popular": Variant(kind="popular"),
 }

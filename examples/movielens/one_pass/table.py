@@ -63,10 +63,12 @@ def _mean(values: pl.Series) -> float:
 
 
 def cost_of(sessions: Sessions, spec: Spec, variant: Variant, until: int) -> Figures:
-    """What one pass has trained on by a time (ms): tokens, and pairs of tokens of a sequence."""
-    rows = sessions.rows.slice(0, int((sessions.end_R <= until).sum()))
-    lengths_R = tokens_of(choosing_of(spec, variant.config(), 1)(rows)).astype(float)
-    return {"tokens": float(lengths_R.sum()), "pairs": float((lengths_R**2).sum())}
+    """What one pass has trained on by a time (ms): tokens, and pairs of tokens of a sequence; what
+    is learned again is taken to be like what came."""
+    rows, config = sessions.rows.slice(0, int((sessions.end_R <= until).sum())), variant.config()
+    lengths_R = tokens_of(choosing_of(spec, config, 1)(rows)).astype(float)
+    times = 1 + (config.rehearsal.updates if config.rehearsal else 0)
+    return {"tokens": times * float(lengths_R.sum()), "pairs": times * float((lengths_R**2).sum())}
 
 
 def tables(spec: Spec, folder: Path, out: Path, shown: Collection[int]) -> Iterator[str]:
