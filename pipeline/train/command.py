@@ -62,7 +62,8 @@ def train_as(what: Training, exchange: Exchange, console: Console) -> int:
         if found is not None:
             check(found, what.spec, what.config)
             saved.load(found, trainer)
-            rehearsal.erase(what.input.erasures())
+            if rehearsal.memories:
+                rehearsal.erase(what.input.erasures())
             _say(console, exchange, f"goes on from step {found.step:,} of {found.path}")
         batches = Lanes.of(what.input, what.spec, what.config, lanes)
         apart = torch.device(trainer.device).type == "cuda"  # a CPU has no time to spare for it
